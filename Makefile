@@ -1,0 +1,49 @@
+# reknit: `make demo` shows the main job, `make test` tests everything.
+# Also: build, header, bindings, bench, install PREFIX=... DESTDIR=..., clean.
+
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+DESTDIR ?=
+CARGO   ?= cargo
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+SOVERSION := $(shell echo $(VERSION) | cut -d. -f1-2)
+RELEASE := target/release
+
+.PHONY: all build header bindings demo test bench install uninstall clean
+
+all: build
+
+# One crate type a call: a list that holds an rlib would switch link-time optimisation off.
+build: include/reknit.h
+	$(CARGO) rustc --quiet --release --lib --crate-type cdylib
+	ln -sf libreknit.so $(RELEASE)/libreknit.so.$(SOVERSION)
+
+$(RELEASE)/libreknit.a: build
+	$(CARGO) rustc --quiet --release --lib --crate-type staticlib
+
+# The checked-in header is written only here; a test compares it with the sources.
+header:
+	REKNIT_WRITE_HEADER=1 $(CARGO) check --quiet --lib
+
+bindings: header
+	python3 bindings/tools/bindgen.py
+
+demo:
+	@tools/setup.sh build demo plots
+	@$(MAKE) --no-print-directory build
+	@tools/demo.sh
+
+test:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build $(RELEASE)/libreknit.a
+	@tests/run.sh
+
+bench:
+	@benches/run.sh
+
+install: build $(RELEASE)/libreknit.a
+	@tools/install.sh "$(DESTDIR)" "$(PREFIX)" "$(LIBDIR)" "$(VERSION)"
+
+clean:
+	rm -rf target build

@@ -1,0 +1,482 @@
+! A Krylov solver with memory. The operator and the preconditioner are arguments of each solve; what the
+! solver learned stays in it until forget or destroy.
+module reknit_krylov
+  use, intrinsic :: iso_c_binding
+  use, intrinsic :: iso_fortran_env, only: int32, int64, real32, real64
+  use reknit_constants
+  use reknit_c
+  use reknit_support
+  use reknit_callbacks
+  use reknit_context
+  use reknit_arrays, only: array
+  use reknit_operator, only: rkn_operator_t
+  implicit none
+  private
+  public :: rkn_krylov_t
+
+  ! Assignment copies the reference, not the solver: destroy one of the two.
+  type :: rkn_krylov_t
+    type(c_ptr) :: handle = c_null_ptr
+    integer(c_int32_t), private :: inner_tag = -1   ! scalars of the inner product object, -1 for none
+  contains
+    procedure :: create
+    procedure :: destroy
+    procedure, private :: set_i32, set_i64, set_r32, set_r64, set_text
+    generic :: set => set_i32, set_i64, set_r32, set_r64, set_text
+    procedure :: set_options
+    procedure, private :: get_i32, get_i64, get_r64, get_text
+    generic :: get => get_i32, get_i64, get_r64, get_text
+    procedure, nopass :: option
+    procedure, private :: set_monitor_object, set_monitor_raw
+    generic :: set_monitor => set_monitor_object, set_monitor_raw
+    procedure, private :: set_converged_object, set_converged_raw
+    generic :: set_converged => set_converged_object, set_converged_raw
+    procedure, private :: set_inner_object, set_inner_raw
+    generic :: set_inner => set_inner_object, set_inner_raw
+    procedure :: set_weights
+    procedure :: set_scaling
+    procedure :: prepare
+    procedure, private :: solve_f32, solve_f64, solve_c32, solve_c64
+    generic :: solve => solve_f32, solve_f64, solve_c32, solve_c64
+    procedure :: history
+    procedure :: forget
+    procedure :: view
+  end type rkn_krylov_t
+
+contains
+
+  ! method: cg, minres, gmres, bicgstab, gcrodr
+  subroutine create(self, method, ctx, stat, errmsg)
+    class(rkn_krylov_t), intent(inout) :: self
+    character(*), intent(in) :: method
+    type(rkn_context_t), optional, intent(in) :: ctx
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: handle
+    call outcome%take(rkn_krylov_create(handle_of(ctx), c_text(method), handle))
+    if (outcome%good()) then
+      call self%destroy()
+      self%handle = handle
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine create
+
+  subroutine destroy(self)
+    class(rkn_krylov_t), intent(inout) :: self
+    call rkn_krylov_destroy(self%handle)
+    self%handle = c_null_ptr
+    self%inner_tag = -1
+  end subroutine destroy
+
+  ! ---- options and results ----
+
+  subroutine set_i64(self, key, value, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: key
+    integer(int64), intent(in) :: value
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_set_int(self%handle, c_text(key), value))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_i64
+
+  subroutine set_i32(self, key, value, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: key
+    integer(int32), intent(in) :: value
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    call self%set_i64(key, int(value, int64), stat, errmsg)
+  end subroutine set_i32
+
+  subroutine set_r64(self, key, value, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: key
+    real(real64), intent(in) :: value
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_set_real(self%handle, c_text(key), value))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_r64
+
+  subroutine set_r32(self, key, value, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: key
+    real(real32), intent(in) :: value
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    call self%set_r64(key, real(value, real64), stat, errmsg)
+  end subroutine set_r32
+
+  subroutine set_text(self, key, value, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: key
+    character(*), intent(in) :: value
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_set_string(self%handle, c_text(key), c_text(value)))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_text
+
+  ! Several at once: "restart=40 recycle=20"
+  subroutine set_options(self, options, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: options
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_set_options(self%handle, c_text(options)))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_options
+
+  subroutine get_i64(self, key, value, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: key
+    integer(int64), intent(inout) :: value
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_get_int(self%handle, c_text(key), value))
+    call settle(outcome, stat, errmsg)
+  end subroutine get_i64
+
+  subroutine get_i32(self, key, value, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: key
+    integer(int32), intent(inout) :: value
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    integer(int64) :: found
+    call outcome%take(rkn_krylov_get_int(self%handle, c_text(key), found))
+    if (outcome%good()) call narrow("rkn_krylov_get_int", found, value, outcome)
+    call settle(outcome, stat, errmsg)
+  end subroutine get_i32
+
+  subroutine get_r64(self, key, value, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: key
+    real(real64), target, intent(inout) :: value
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_get_real(self%handle, c_text(key), c_loc(value)))
+    call settle(outcome, stat, errmsg)
+  end subroutine get_r64
+
+  subroutine get_text(self, key, value, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(*), intent(in) :: key
+    character(:), allocatable, intent(inout) :: value
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    character(:), allocatable :: buffer
+    integer(int64) :: need
+    need = 0
+    call buffer_for(rkn_krylov_get_string(self%handle, c_text(key), cap=0_int64, need=need), need, buffer, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_get_string(self%handle, c_text(key), buffer, need))
+    if (outcome%good()) value = buffer(:need - 1)
+    call settle(outcome, stat, errmsg)
+  end subroutine get_text
+
+  ! The i-th entry of the table of options, counted from 1; RKN_ERR_INDEX past the end.
+  subroutine option(i, key, type, doc, stat, errmsg)
+    integer, intent(in) :: i
+    character(:), allocatable, intent(inout) :: key, type, doc
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: words(3)
+    call outcome%take(rkn_krylov_option(int(i, int64) - 1, words(1), words(2), words(3)))
+    if (outcome%good()) then
+      key = fortran_text(words(1))
+      type = fortran_text(words(2))
+      doc = fortran_text(words(3))
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine option
+
+  ! ---- what the solver calls or measures with; without the first argument: back to none ----
+
+  subroutine set_monitor_object(self, monitor, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    class(rkn_monitor), optional, target, intent(inout) :: monitor
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: user
+    if (present(monitor)) then
+      user = keep(monitor)
+      call outcome%take(rkn_krylov_set_monitor(self%handle, c_funloc(call_monitor), user, c_funloc(call_release)))
+      call handed_over(user, outcome%good())
+    else
+      call outcome%take(rkn_krylov_set_monitor(self%handle, c_null_funptr, c_null_ptr, c_null_funptr))
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine set_monitor_object
+
+  subroutine set_monitor_raw(self, monitor, user, release, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(c_funptr), value :: monitor, release
+    type(c_ptr), value :: user
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_set_monitor(self%handle, monitor, user, release))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_monitor_raw
+
+  subroutine set_converged_object(self, test, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    class(rkn_convergence_test), optional, target, intent(inout) :: test
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: user
+    if (present(test)) then
+      user = keep(test)
+      call outcome%take(rkn_krylov_set_converged(self%handle, c_funloc(call_converged), user, c_funloc(call_release)))
+      call handed_over(user, outcome%good())
+    else
+      call outcome%take(rkn_krylov_set_converged(self%handle, c_null_funptr, c_null_ptr, c_null_funptr))
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine set_converged_object
+
+  subroutine set_converged_raw(self, converged, user, release, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(c_funptr), value :: converged, release
+    type(c_ptr), value :: user
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_set_converged(self%handle, converged, user, release))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_converged_raw
+
+  subroutine set_inner_object(self, form, stat, errmsg)
+    class(rkn_krylov_t), intent(inout) :: self
+    class(rkn_inner_product), optional, target, intent(inout) :: form
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: user
+    if (present(form)) then
+      user = keep(form)
+      call outcome%take(rkn_krylov_set_inner(self%handle, c_funloc(call_inner), user, c_funloc(call_release)))
+      call handed_over(user, outcome%good())
+    else
+      call outcome%take(rkn_krylov_set_inner(self%handle, c_null_funptr, c_null_ptr, c_null_funptr))
+    end if
+    if (outcome%good()) then
+      self%inner_tag = -1
+      if (present(form)) self%inner_tag = scalar_of(form)
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine set_inner_object
+
+  subroutine set_inner_raw(self, inner, user, release, stat, errmsg)
+    class(rkn_krylov_t), intent(inout) :: self
+    type(c_funptr), value :: inner, release
+    type(c_ptr), value :: user
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_set_inner(self%handle, inner, user, release))
+    if (outcome%good()) self%inner_tag = -1
+    call settle(outcome, stat, errmsg)
+  end subroutine set_inner_raw
+
+  ! <x, y> = sum of weights(i) conjg(x(i)) y(i); the weights are copied.
+  subroutine set_weights(self, weights, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    real(real64), optional, contiguous, target, intent(in) :: weights(:)
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    if (present(weights)) then
+      call outcome%take(rkn_krylov_set_weights(self%handle, size(weights, kind=int64), c_loc(weights)))
+    else
+      call outcome%take(rkn_krylov_set_weights(self%handle, 0_int64, c_null_ptr))
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine set_weights
+
+  ! Solve (S1 A S2^-1) (S2 x) = S1 b with S1 = diag(left), S2 = diag(right); both are copied.
+  subroutine set_scaling(self, left, right, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    real(real64), optional, contiguous, target, intent(in) :: left(:), right(:)
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: s1, s2
+    integer(int64) :: n
+    n = 0
+    s1 = c_null_ptr
+    s2 = c_null_ptr
+    if (present(right)) then
+      n = size(right, kind=int64)
+      s2 = c_loc(right)
+    end if
+    if (present(left)) then
+      if (present(right) .and. n /= size(left)) call outcome%refuse(RKN_ERR_SIZE, "rkn_krylov_set_scaling: "// &
+          "argument 'left' has "//decimal(size(left, kind=int64))//" elements, must have the "//decimal(n)// &
+          " of 'right'")
+      n = size(left, kind=int64)
+      s1 = c_loc(left)
+    end if
+    if (outcome%good()) call outcome%take(rkn_krylov_set_scaling(self%handle, n, s1, s2))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_scaling
+
+  ! ---- solving ----
+
+  ! Allocate and check ahead of the first solve.
+  subroutine prepare(self, A, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call check_inner("rkn_krylov_prepare", self, A, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_prepare(self%handle, A%handle, preconditioner(M)))
+    call settle(outcome, stat, errmsg)
+  end subroutine prepare
+
+  subroutine solve_f32(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    real(real32), target, intent(in) :: b(:)
+    real(real32), target, intent(inout) :: x(:)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    call solve_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine solve_f32
+
+  subroutine solve_f64(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    real(real64), target, intent(in) :: b(:)
+    real(real64), target, intent(inout) :: x(:)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    call solve_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine solve_f64
+
+  subroutine solve_c32(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    complex(real32), target, intent(in) :: b(:)
+    complex(real32), target, intent(inout) :: x(:)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    call solve_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine solve_c32
+
+  subroutine solve_c64(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    complex(real64), target, intent(in) :: b(:)
+    complex(real64), target, intent(inout) :: x(:)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    call solve_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine solve_c64
+
+  ! A solve that stopped short of its tolerance has a positive stat, and its best x delivered.
+  subroutine solve_array(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    type(array_t), intent(in) :: b, x
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), parameter :: routine = "rkn_krylov_solve"
+    type(outcome_t) :: outcome
+    integer(int64) :: nrows, ncols
+    call b%check(routine, outcome)
+    call x%check(routine, outcome)
+    call check_scalar(routine, b, A%handle, outcome)
+    if (rkn_operator_shape(A%handle, nrows, ncols) == RKN_OK) then
+      call check_rows(routine, b, nrows, outcome)
+      call check_rows(routine, x, ncols, outcome)
+    end if
+    call check_inner(routine, self, A, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_solve(self%handle, A%handle, preconditioner(M), b%address, &
+        x%address))
+    call settle(outcome, stat, errmsg)
+  end subroutine solve_array
+
+  type(c_ptr) function preconditioner(M)
+    type(rkn_operator_t), optional, intent(in) :: M
+    preconditioner = c_null_ptr
+    if (present(M)) preconditioner = M%handle
+  end function preconditioner
+
+  ! The library hands an inner product plain addresses, so only here a wrong kind can be noticed.
+  subroutine check_inner(routine, self, A, outcome)
+    character(*), intent(in) :: routine
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    type(outcome_t), intent(inout) :: outcome
+    integer(c_int32_t) :: tag
+    if (self%inner_tag < 0) return
+    if (rkn_operator_scalar(A%handle, tag) /= RKN_OK) return
+    if (tag /= self%inner_tag) call outcome%refuse(RKN_ERR_SCALAR, routine//": argument 'A' has other scalars than "// &
+        "the inner product set on the solver, must have the same")
+  end subroutine check_inner
+
+  ! Residual norms of the last solve; norms(1) is that of the start.
+  subroutine history(self, norms, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    real(real64), allocatable, target, intent(inout) :: norms(:)
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    real(real64), allocatable, target :: buffer(:)
+    integer(int64) :: need
+    need = 0
+    call outcome%take(rkn_krylov_history(self%handle, c_null_ptr, 0_int64, need))
+    allocate (buffer(need))
+    if (outcome%good() .and. need > 0) call outcome%take(rkn_krylov_history(self%handle, c_loc(buffer), need, need))
+    if (outcome%good()) norms = buffer
+    call settle(outcome, stat, errmsg)
+  end subroutine history
+
+  ! Throw away what was learned, keep the options.
+  subroutine forget(self, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_forget(self%handle))
+    call settle(outcome, stat, errmsg)
+  end subroutine forget
+
+  ! What is in force, in words.
+  subroutine view(self, text, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(:), allocatable, intent(inout) :: text
+    integer, optional, intent(out) :: stat
+    character(:), allocatable, optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    character(:), allocatable :: buffer
+    integer(int64) :: need
+    need = 0
+    call buffer_for(rkn_krylov_view(self%handle, cap=0_int64, need=need), need, buffer, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_view(self%handle, buffer, need))
+    if (outcome%good()) text = buffer(:need - 1)
+    call settle(outcome, stat, errmsg)
+  end subroutine view
+
+end module reknit_krylov

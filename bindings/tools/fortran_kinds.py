@@ -1,0 +1,189 @@
+"""The part of the Fortran module that has one copy for each kind of array.
+
+Fortran has no templates, and class(*) arrays are no way around it: gfortran 12 loses the stride of a component
+section (points%y) that is passed to one. So each procedure below is written out for every kind; all that a
+copy does is to describe its arrays at run time and call the one procedure that works.
+"""
+
+from dataclasses import dataclass
+
+SCALARS = {
+    "f32": ("real(real32)", "RKN_F32"),
+    "f64": ("real(real64)", "RKN_F64"),
+    "c32": ("complex(real32)", "RKN_C32"),
+    "c64": ("complex(real64)", "RKN_C64"),
+}
+INDICES = {"i32": ("integer(int32)", "RKN_I32"), "i64": ("integer(int64)", "RKN_I64")}
+RANKS = {1: "(:)", 2: "(:, :)", 3: "(:, :, :)"}
+
+# Arguments other than arrays. {index} is the kind of the index arrays: counts have the same.
+DECLARATIONS = {
+    "n": "integer({index}), intent(in)",
+    "count": "integer({index}), optional, intent(in)",
+    "tag": "integer(c_int32_t), intent(in)",
+    "option": "integer(c_int32_t), optional, intent(in)",
+    "logical": "logical, optional, intent(in)",
+    "context": "type(rkn_context_t), optional, intent(in)",
+}
+ENDING = [
+    "    integer, optional, intent(out) :: stat",
+    "    character(:), allocatable, optional, intent(out) :: errmsg",
+]
+
+
+@dataclass
+class Procedure:
+    """One generic name: its arrays, then the other arguments in the order of the call."""
+
+    name: str
+    ranks: tuple  # one specific for each
+    values: dict  # array of scalars: intent
+    indices: tuple = ()  # index arrays, which come first
+    before: tuple = ()  # (name, declaration) in front of the arrays
+    after: tuple = ()
+    creates: bool = True
+
+
+SPARSE = (("base", "option"), ("memory", "option"), ("ctx", "context"))
+IN = {"values": "in"}
+PROCEDURES = (
+    Procedure("create_csr", (1,), IN, ("rowptr", "colind"), after=(("ncols", "count"), *SPARSE)),
+    Procedure("create_csc", (1,), IN, ("colptr", "rowind"), after=(("nrows", "count"), *SPARSE)),
+    Procedure(
+        "create_bsr", (3,), IN, ("rowptr", "colind"), after=(("nblockcols", "count"), ("order", "option"), *SPARSE)
+    ),
+    Procedure(
+        "create_csr_symmetric",
+        (1,),
+        IN,
+        ("rowptr", "colind"),
+        after=(("triangle", "tag"), ("hermitian", "logical"), *SPARSE),
+    ),
+    Procedure(
+        "create_coo",
+        (1,),
+        IN,
+        ("rowind", "colind"),
+        after=(("nrows", "n"), ("ncols", "count"), ("base", "option"), ("ctx", "context")),
+    ),
+    Procedure("create_dense", (2,), IN, after=(("order", "option"), ("memory", "option"), ("ctx", "context"))),
+    Procedure("create_diagonal", (1,), IN, after=(("memory", "option"), ("ctx", "context"))),
+    Procedure("set_values", (1, 2, 3), IN, creates=False),
+    Procedure("set_nullspace", (1, 2), {"vectors": "in"}, before=(("side", "tag"),), creates=False),
+    Procedure("apply", (1, 2), {"x": "in", "y": "inout"}, after=(("trans", "option"),), creates=False),
+)
+
+
+def specifics(procedure):
+    """(name, index kind or None, scalar kind, rank) of each copy."""
+    for index in INDICES if procedure.indices else (None,):
+        for scalar in SCALARS:
+            for rank in procedure.ranks:
+                words = [procedure.name, index, scalar, str(rank) if len(procedure.ranks) > 1 else None]
+                yield "_".join(word for word in words if word), index, scalar, rank
+
+
+def specific(procedure, name, index, scalar, rank, fill):
+    """One copy; fill breaks a list of arguments into lines."""
+    others = [*procedure.before, *procedure.after]
+    arrays = [*procedure.indices, *procedure.values]
+    first = [n for n, _ in procedure.before]
+    last = [n for n, _ in procedure.after]
+    lines = fill(2, f"subroutine {name}(", ["self", *first, *arrays, *last, "stat", "errmsg"], ")")
+    lines.append(f"    class(rkn_operator_t), intent({'inout' if procedure.creates else 'in'}) :: self")
+    if procedure.indices:
+        lines.append(f"    {INDICES[index][0]}, target, intent(in) :: {', '.join(a + '(:)' for a in procedure.indices)}")
+    for array, intent in procedure.values.items():
+        lines.append(f"    {SCALARS[scalar][0]}, target, intent({intent}) :: {array}{RANKS[rank]}")
+    kind = {"i32": "int32", "i64": "int64", None: ""}[index]
+    for other, declaration in others:
+        lines.append(f"    {DECLARATIONS[declaration].format(index=kind)} :: {other}")
+    lines += ENDING
+    passed = [f'array("{a}", {a})' for a in arrays]
+    counts = {n for n, declaration in others if declaration in ("n", "count")}
+    last = [f"wide_{index}({n})" if n in counts else n for n in last]
+    lines += fill(4, f"call self%{procedure.name}_array(", [*first, *passed, *last, "stat", "errmsg"], ")")
+    lines.append(f"  end subroutine {name}")
+    return lines
+
+
+def operator_module(fill):
+    """reknit_operator.f90"""
+    lines = [
+        "! The operator that programs use: procedures on arrays, one for each kind.",
+        "! Generated by bindings/tools/bindgen.py: do not edit.",
+        "module reknit_operator",
+        "  use, intrinsic :: iso_c_binding, only: c_int32_t",
+        "  use, intrinsic :: iso_fortran_env, only: int32, int64, real32, real64",
+        "  use reknit_support, only: wide_i32, wide_i64",
+        "  use reknit_arrays, only: array",
+        "  use reknit_context, only: rkn_context_t",
+        "  use reknit_operator_arrays, only: operator_arrays_t",
+        "  implicit none",
+        "  private",
+        "  public :: rkn_operator_t",
+        "",
+        "  type, extends(operator_arrays_t) :: rkn_operator_t",
+        "  contains",
+    ]
+    for procedure in PROCEDURES:
+        names = [name for name, *_ in specifics(procedure)]
+        lines += fill(4, "procedure, private :: ", names, "")
+        lines += fill(4, f"generic :: {procedure.name} => ", names, "")
+    lines += ["  end type rkn_operator_t", "", "contains"]
+    for procedure in PROCEDURES:
+        for name, index, scalar, rank in specifics(procedure):
+            lines += ["", *specific(procedure, name, index, scalar, rank, fill)]
+    lines += ["", "end module reknit_operator"]
+    return "\n".join(lines) + "\n"
+
+
+def view(name, declaration, tag, rank):
+    """The function that describes an array of this kind and rank."""
+    ones = ", ".join(["1"] * rank)
+    lines = [
+        "",
+        f"  function {name}(name, x) result(array)",
+        "    character(*), intent(in) :: name",
+        f"    {declaration}, target, intent(in) :: x{RANKS[rank]}",
+        "    type(array_t) :: array",
+        f"    array = described(name, {tag}, shape(x, int64), is_contiguous(x))",
+        "    if (size(x) == 0) return",
+        f"    array%address = c_loc(x({ones}))",
+    ]
+    if rank == 2:
+        lines += [
+            "    if (.not. array%regular) call array%spread_columns(storage_size(x)/8, &",
+            "        c_loc(x(min(2, size(x, 1)), 1)), c_loc(x(1, min(2, size(x, 2)))))",
+        ]
+    if declaration.startswith("integer"):
+        lines.append("    array%last = x(size(x))")
+    return [*lines, f"  end function {name}"]
+
+
+def arrays_module(fill):
+    """reknit_arrays.f90"""
+    views = [(f"array_{k}_{r}", *SCALARS[k], r) for k in SCALARS for r in RANKS]
+    views += [(f"array_{k}", *INDICES[k], 1) for k in INDICES]
+    lines = [
+        "! array(name, x): what an array is and where it lies.",
+        "! Generated by bindings/tools/bindgen.py: do not edit.",
+        "module reknit_arrays",
+        "  use, intrinsic :: iso_c_binding, only: c_loc",
+        "  use, intrinsic :: iso_fortran_env, only: int32, int64, real32, real64",
+        "  use reknit_constants",
+        "  use reknit_support, only: array_t, described",
+        "  implicit none",
+        "  private",
+        "  public :: array",
+        "",
+        "  interface array",
+        *fill(4, "module procedure ", [v[0] for v in views], ""),
+        "  end interface array",
+        "",
+        "contains",
+    ]
+    for one in views:
+        lines += view(*one)
+    lines += ["", "end module reknit_arrays"]
+    return "\n".join(lines) + "\n"

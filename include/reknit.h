@@ -1,0 +1,761 @@
+/* reknit: solvers with memory for sequences of related problems.
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Generated from src/ffi by cbindgen (`make header`); edit the sources, not this file.
+ *
+ * True for every function below:
+ * - A function returns rkn_status: 0 (RKN_OK); negative: refused or failed, and every handle and
+ *   array is as before; positive: a solve that stopped short of its tolerance, its best point
+ *   delivered. rkn_last_error() has the text of this thread's last nonzero status.
+ * - Outputs are written on success only, but for the solution of a solve. A handle's out pointer is
+ *   NULL after a failure.
+ * - Handles are checked before they are touched: a dead or wrong one is RKN_ERR_HANDLE. destroy
+ *   takes NULL, any order, and twice. (The address of a destroyed handle may be used again by a
+ *   later one of the same kind: only then is a stale pointer not noticed.)
+ * - Different handles may be used by different threads at once. A const argument may be shared;
+ *   any other is exclusive, and a second thread, or the handle's own callback, gets RKN_ERR_BUSY.
+ *   Getters, view and history may be called from a solver's own callbacks.
+ * - Callbacks run on the thread that called the library, get `user` first, and return 0 or a value
+ *   that ends the call with RKN_ERR_CALLBACK. They must return: no exception, no longjmp.
+ * - Sizes are int64_t. Index arrays are 32 or 64 bits, counted from 0 or 1. Scalars are tagged;
+ *   `void *` arrays hold the operator's scalar, complex numbers as two reals side by side.
+ * - Arrays of vectors are column-major with a leading dimension in entries.
+ * - NULL is a valid context. Strings are UTF-8 and end with NUL.
+ * - The library prints nothing, raises no signal, and runs with its own floating-point environment;
+ *   the host's holds again in callbacks and on return.
+ */
+#ifndef REKNIT_H
+#define REKNIT_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Statuses and tags ----------------------------------------------------------------------- */
+
+// What a function returns: 0 done; positive: stopped short of the tolerance, the best point is
+// delivered; negative: refused or failed, rkn_last_error() says why.
+typedef int32_t rkn_status;
+#define RKN_OK 0
+#define RKN_STOP_ITERATIONS 1
+#define RKN_STOP_TIME 2
+#define RKN_STOP_STAGNATION 3
+#define RKN_STOP_MONITOR 4
+#define RKN_STOP_INTERRUPT 5
+#define RKN_STOP_BREAKDOWN 6
+#define RKN_STOP_INFEASIBLE 7
+#define RKN_STOP_PRECISION 8
+#define RKN_ERR_NULL (-1)
+#define RKN_ERR_ARGUMENT (-2)
+#define RKN_ERR_SIZE (-3)
+#define RKN_ERR_SCALAR (-4)
+#define RKN_ERR_INDEX (-5)
+#define RKN_ERR_NONFINITE (-6)
+#define RKN_ERR_KEY (-7)
+#define RKN_ERR_HANDLE (-8)
+#define RKN_ERR_BUSY (-9)
+#define RKN_ERR_STATE (-10)
+#define RKN_ERR_SINGULAR (-20)
+#define RKN_ERR_INDEFINITE (-21)
+#define RKN_ERR_UNSUPPORTED (-22)
+#define RKN_ERR_CALLBACK (-30)
+#define RKN_ERR_MEMORY (-31)
+#define RKN_ERR_FILE (-32)
+#define RKN_ERR_FORMAT (-33)
+#define RKN_ERR_THREADS (-34)
+#define RKN_ERR_INTERNAL (-99)
+
+// Kind of the entries of a vector or matrix: float, double, or their complex twins (two reals
+// side by side: float _Complex, std::complex, COMPLEX).
+typedef int32_t rkn_scalar;
+#define RKN_F32 0
+#define RKN_F64 1
+#define RKN_C32 2
+#define RKN_C64 3
+
+// Kind of index arrays: int32_t or int64_t. All index arrays of one call have the same kind.
+typedef int32_t rkn_index;
+#define RKN_I32 0
+#define RKN_I64 1
+
+// Whether arrays are copied, or borrowed: a borrowed array must outlive the operator and
+// everything made from it, and is read anew at each use.
+typedef int32_t rkn_memory;
+#define RKN_COPY 0
+#define RKN_BORROW 1
+
+// op(A) = A, A^T or A^H.
+typedef int32_t rkn_trans;
+#define RKN_N 0
+#define RKN_T 1
+#define RKN_H 2
+
+// Storage order of dense matrices and blocks.
+typedef int32_t rkn_order;
+#define RKN_COLUMN_MAJOR 0
+#define RKN_ROW_MAJOR 1
+
+// Which triangle of a symmetric matrix is stored.
+typedef int32_t rkn_triangle;
+#define RKN_LOWER 0
+#define RKN_UPPER 1
+
+// Left or right: of a nullspace, A^H L = 0 or A R = 0.
+typedef int32_t rkn_side;
+#define RKN_LEFT 0
+#define RKN_RIGHT 1
+
+// How a reduction hook combines the numbers of all ranks.
+typedef int32_t rkn_reduction;
+#define RKN_SUM 0
+#define RKN_MAX 1
+
+
+/* ---- The library ----------------------------------------------------------------------------- */
+
+#define RKN_VERSION_MAJOR 0
+
+#define RKN_VERSION_MINOR 1
+
+#define RKN_VERSION_PATCH 0
+
+// 10000 major + 100 minor + patch.
+#define RKN_VERSION_NUMBER 100
+
+// Rises when a program compiled against an older header would no longer work; compare with
+// rkn_abi() after loading.
+#define RKN_ABI 1
+
+// The version of the running library, "0.1.0". Static text.
+const char *rkn_version(void);
+
+// RKN_VERSION_NUMBER of the running library.
+int32_t rkn_version_number(void);
+
+// RKN_ABI of the running library.
+int32_t rkn_abi(void);
+
+// Architecture, system and build profile of the running library. Static text.
+const char *rkn_build_info(void);
+
+// The name of a status, "RKN_ERR_SIZE"; "RKN_UNKNOWN" for numbers that are none. Static text.
+const char *rkn_status_name(rkn_status status);
+
+// The message of this thread's last call that returned a nonzero status, "" if there was none:
+// the function, the argument, what it was and what it may be. Valid until the thread's next such
+// call.
+const char *rkn_last_error(void);
+
+// The reference page of all options and results of one noun, as Markdown.
+//
+// noun: "context", "operator", "preconditioner" or "krylov".
+// buf: gets at most `cap` bytes, the closing NUL included; may be NULL if cap is 0.
+// need: gets the bytes wanted, NUL included; may be NULL. With cap 0 and need given the call only
+// measures.
+// Errors: RKN_ERR_NULL, RKN_ERR_KEY (unknown noun), RKN_ERR_SIZE (cap is too small).
+rkn_status rkn_option_reference(const char *noun, char *buf, int64_t cap, int64_t *need);
+
+/* ---- Callbacks: user first; 0 is fine -------------------------------------------------------- */
+
+// Called once with `user` when the library lets a kept callback go. NULL where nothing is to do.
+typedef void (*rkn_release_fn)(void *user);
+
+// Combines `n` doubles of all ranks in place, by RKN_SUM or RKN_MAX; a complex number counts as
+// two. Must give identical bits on all ranks. 0: done; other values end the call with
+// RKN_ERR_CALLBACK.
+typedef int32_t (*rkn_reduce_fn)(void *user, rkn_reduction op, int64_t n, double *inout);
+
+// Receives a log line on the thread that called the library. Levels: 1 warning, 2 a solve,
+// 3 a cycle. `line` is valid during the call.
+typedef void (*rkn_log_fn)(void *user, int32_t level, const char *line);
+
+// y <- op(A) x for `ncols` columns, column-major with leading dimensions `ldx` and `ldy`; x and y
+// are of the operator's scalar. 0: done; other values end the call with RKN_ERR_CALLBACK. An
+// operator without an adjoint returns nonzero for RKN_T and RKN_H. Must return normally: no
+// exception and no longjmp may pass through it.
+typedef int32_t (*rkn_apply_fn)(void *user,
+                                rkn_trans trans,
+                                int64_t ncols,
+                                const void *x,
+                                int64_t ldx,
+                                void *y,
+                                int64_t ldy);
+
+// out <- X^H Y over this rank's `n` rows: `k` columns of x (the first is conjugated) with `l` of
+// y, both of the operator's scalar; `out` is k x l, column-major, always double (complex: two
+// doubles a number). The library sums over ranks. 0: done.
+typedef int32_t (*rkn_inner_fn)(void *user,
+                                int64_t n,
+                                int64_t k,
+                                const void *x,
+                                int64_t ldx,
+                                int64_t l,
+                                const void *y,
+                                int64_t ldy,
+                                double *out);
+
+// Progress of a solve. The library owns it; it is valid during the call. New fields are appended,
+// and `size` tells how long this library's struct is.
+typedef struct {
+  // Bytes of this struct.
+  int64_t size;
+  // 1: a Krylov solver.
+  int32_t solver;
+  // 1: iterating.
+  int32_t phase;
+  int64_t iteration;
+  // Right-hand side, from 0.
+  int64_t column;
+  // Columns that the operator was applied to so far.
+  int64_t applies;
+  // The tested residual norm.
+  double measure;
+  // What `measure` must fall to.
+  double target;
+  // Since the call began.
+  double seconds;
+} rkn_progress;
+
+// Called after each iteration, and once before the first. Nonzero: stop here
+// (RKN_STOP_MONITOR, on all ranks).
+typedef int32_t (*rkn_monitor_fn)(void *user, const rkn_progress *progress);
+
+// The caller's own convergence test: sets `*converged` to 1 to accept, 0 to go on; must answer
+// alike on all ranks. It replaces residual_norm <= target. Return 0; other values end the solve
+// with RKN_ERR_CALLBACK.
+typedef int32_t (*rkn_converged_fn)(void *user,
+                                    int64_t iteration,
+                                    double residual_norm,
+                                    double target,
+                                    int32_t *converged);
+
+/* ---- Context --------------------------------------------------------------------------------- */
+
+// Threads, seed, log sink, reduction hook and interrupt flag of the handles made with it. NULL is
+// a valid context everywhere: one thread, seed 0, silent, no reduction. Operators and solvers
+// keep what they need of it, so it may be destroyed first.
+typedef struct rkn_context rkn_context;
+
+// Makes a context: one thread, seed 0, silent, no reduction.
+//
+// out: gets the handle, to be freed by rkn_context_destroy; NULL on failure.
+// Errors: RKN_ERR_NULL.
+rkn_status rkn_context_create(rkn_context **out);
+
+// Frees a context. NULL and dead handles are ignored; handles made with the context live on.
+void rkn_context_destroy(rkn_context *ctx);
+
+// Sets an integer option: "threads", "seed", "log_level" (rkn_option_reference("context", ...)).
+//
+// Errors: RKN_ERR_KEY (unknown key), RKN_ERR_ARGUMENT (out of range), RKN_ERR_BUSY.
+rkn_status rkn_context_set_int(rkn_context *ctx, const char *key, int64_t value);
+
+// Reads an integer option.
+//
+// value: written on success only.
+// Errors: RKN_ERR_NULL, RKN_ERR_KEY.
+rkn_status rkn_context_get_int(const rkn_context *ctx, const char *key, int64_t *value);
+
+// Sets the sum over ranks: all that crosses ranks in a distributed solve. Vectors are then each
+// rank's local entries. Every rank must call the same functions in the same order; a failure on
+// one rank ends the solve on all of them.
+//
+// reduce: NULL takes the hook away. user: passed back to it. release: called once with `user`
+// when the hook is let go (also by a failing call); may be NULL.
+// Errors: RKN_ERR_BUSY.
+rkn_status rkn_context_set_reduce(rkn_context *ctx, rkn_reduce_fn reduce, void *user, rkn_release_fn release);
+
+// Sets the log sink; without one the library prints nothing, ever.
+//
+// log: NULL takes the sink away. user, release: as in rkn_context_set_reduce.
+// Errors: RKN_ERR_BUSY.
+rkn_status rkn_context_set_log(rkn_context *ctx, rkn_log_fn log, void *user, rkn_release_fn release);
+
+// Asks the running solve of this context, or its next one, to stop with RKN_STOP_INTERRUPT. The
+// one function that may be called from any thread and from a signal handler; the context must be
+// alive. Sets no message.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE.
+rkn_status rkn_context_interrupt(rkn_context *ctx);
+
+/* ---- Operators and preconditioners ----------------------------------------------------------- */
+
+// A linear map from `ncols` to `nrows` entries of one scalar. A preconditioner is an operator that
+// approximates an inverse.
+typedef struct rkn_operator rkn_operator;
+
+// A sparse matrix in compressed rows (CSR).
+//
+// nrows, ncols: its shape; either may be 0.
+// index, base: kind of rowptr and colind, and whether they count from 0 or 1.
+// rowptr: nrows + 1 positions, the first is `base`, none below its predecessor.
+// colind: rowptr[nrows] - base column indices in base..ncols-1+base, in any order within a row;
+// repeated ones add up.
+// values: as many scalars, all finite.
+// memory: RKN_COPY, or RKN_BORROW: then the three arrays must outlive the operator and all that is
+// made from it; after rewriting values call rkn_operator_changed.
+// out: gets the handle, to be freed by rkn_operator_destroy.
+// Errors: RKN_ERR_NULL, RKN_ERR_SIZE, RKN_ERR_SCALAR, RKN_ERR_INDEX (names position, value and range),
+// RKN_ERR_NONFINITE, RKN_ERR_MEMORY.
+rkn_status rkn_operator_create_csr(const rkn_context *ctx,
+                                   rkn_scalar scalar,
+                                   int64_t nrows,
+                                   int64_t ncols,
+                                   rkn_index index,
+                                   int32_t base,
+                                   const void *rowptr,
+                                   const void *colind,
+                                   const void *values,
+                                   rkn_memory memory,
+                                   rkn_operator **out);
+
+// A sparse matrix in compressed columns (CSC): as rkn_operator_create_csr with rows and columns in
+// each other's place.
+//
+// colptr: ncols + 1 positions. rowind: colptr[ncols] - base row indices in base..nrows-1+base.
+// values, memory, out, errors: as in rkn_operator_create_csr. A x is then a scattering product on
+// one thread, A^T x the fast one.
+rkn_status rkn_operator_create_csc(const rkn_context *ctx,
+                                   rkn_scalar scalar,
+                                   int64_t nrows,
+                                   int64_t ncols,
+                                   rkn_index index,
+                                   int32_t base,
+                                   const void *colptr,
+                                   const void *rowind,
+                                   const void *values,
+                                   rkn_memory memory,
+                                   rkn_operator **out);
+
+// A sparse matrix of dense square blocks in compressed block rows (BSR).
+//
+// nblockrows, nblockcols: its shape in blocks. block: rows and columns of a block, at least 1.
+// order: RKN_COLUMN_MAJOR or RKN_ROW_MAJOR, within a block.
+// rowptr: nblockrows + 1 positions. colind: block column indices.
+// values: block * block scalars a block, the blocks in the order of colind.
+// memory, out, errors: as in rkn_operator_create_csr.
+rkn_status rkn_operator_create_bsr(const rkn_context *ctx,
+                                   rkn_scalar scalar,
+                                   int64_t nblockrows,
+                                   int64_t nblockcols,
+                                   int64_t block,
+                                   rkn_order order,
+                                   rkn_index index,
+                                   int32_t base,
+                                   const void *rowptr,
+                                   const void *colind,
+                                   const void *values,
+                                   rkn_memory memory,
+                                   rkn_operator **out);
+
+// A symmetric or Hermitian sparse matrix of which one triangle is stored, in compressed rows,
+// diagonal included.
+//
+// n: rows and columns. triangle: RKN_LOWER or RKN_UPPER; an entry of the other is RKN_ERR_INDEX.
+// hermitian: 0 for A = A^T, 1 for A = A^H (its diagonal counts as real).
+// index, base, rowptr, colind, values, memory, out, errors: as in rkn_operator_create_csr.
+rkn_status rkn_operator_create_csr_symmetric(const rkn_context *ctx,
+                                             rkn_scalar scalar,
+                                             int64_t n,
+                                             rkn_triangle triangle,
+                                             int32_t hermitian,
+                                             rkn_index index,
+                                             int32_t base,
+                                             const void *rowptr,
+                                             const void *colind,
+                                             const void *values,
+                                             rkn_memory memory,
+                                             rkn_operator **out);
+
+// A sparse matrix assembled from (row, column, value) triplets; copied into compressed rows,
+// repeated positions add up in the order given.
+//
+// nnz: triplets. rowind, colind: nnz indices each, of kind `index` from `base`. values: nnz
+// scalars, all finite.
+// out, errors: as in rkn_operator_create_csr. rkn_operator_set_values then takes the numbers of
+// the assembled rows, columns ascending.
+rkn_status rkn_operator_create_coo(const rkn_context *ctx,
+                                   rkn_scalar scalar,
+                                   int64_t nrows,
+                                   int64_t ncols,
+                                   rkn_index index,
+                                   int32_t base,
+                                   int64_t nnz,
+                                   const void *rowind,
+                                   const void *colind,
+                                   const void *values,
+                                   rkn_operator **out);
+
+// A dense matrix.
+//
+// nrows, ncols: its shape. order: RKN_COLUMN_MAJOR or RKN_ROW_MAJOR.
+// values: entry (i, j) at i + j * ld, or at i * ld + j for row-major; all finite.
+// ld: leading dimension, at least nrows (ncols for row-major).
+// memory, out, errors: as in rkn_operator_create_csr.
+rkn_status rkn_operator_create_dense(const rkn_context *ctx,
+                                     rkn_scalar scalar,
+                                     int64_t nrows,
+                                     int64_t ncols,
+                                     rkn_order order,
+                                     const void *values,
+                                     int64_t ld,
+                                     rkn_memory memory,
+                                     rkn_operator **out);
+
+// A diagonal matrix.
+//
+// n: rows and columns. values: n scalars, all finite. memory, out, errors: as in
+// rkn_operator_create_csr.
+rkn_status rkn_operator_create_diagonal(const rkn_context *ctx,
+                                        rkn_scalar scalar,
+                                        int64_t n,
+                                        const void *values,
+                                        rkn_memory memory,
+                                        rkn_operator **out);
+
+// The identity of order n.
+//
+// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_SIZE, RKN_ERR_ARGUMENT.
+rkn_status rkn_operator_create_identity(const rkn_context *ctx,
+                                        rkn_scalar scalar,
+                                        int64_t n,
+                                        rkn_operator **out);
+
+// A matrix from a Matrix Market file: coordinate or array; real, integer, complex or pattern
+// (ones); general, symmetric, Hermitian or skew-symmetric. Kept as compressed rows.
+//
+// scalar: what the entries become; a complex file needs a complex scalar.
+// path: the file's name.
+// Errors: RKN_ERR_FILE (names the cause), RKN_ERR_FORMAT (names the line), RKN_ERR_SCALAR.
+// Source: Boisvert, Pozo, Remington, The Matrix Market exchange formats, NISTIR 5935 (1996).
+rkn_status rkn_operator_create_matrix_market(const rkn_context *ctx,
+                                             rkn_scalar scalar,
+                                             const char *path,
+                                             rkn_operator **out);
+
+// A matrix-free operator.
+//
+// nrows, ncols: its (local) shape. apply: see rkn_apply_fn; called on the thread that uses the
+// operator. user: passed back to it.
+// release: called once with `user` when the operator is let go for good; may be NULL. After a
+// failure of this function it is not called.
+// Errors: RKN_ERR_NULL, RKN_ERR_SIZE, RKN_ERR_ARGUMENT.
+rkn_status rkn_operator_create_callback(const rkn_context *ctx,
+                                        rkn_scalar scalar,
+                                        int64_t nrows,
+                                        int64_t ncols,
+                                        rkn_apply_fn apply,
+                                        void *user,
+                                        rkn_release_fn release,
+                                        rkn_operator **out);
+
+// alpha A + beta B.
+//
+// alpha, beta: one scalar each of the operators' kind.
+// A, B: of one shape and kind; kept by reference count, so they may be destroyed first, but
+// borrowed arrays must live on.
+// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SCALAR, RKN_ERR_SIZE, RKN_ERR_NONFINITE.
+rkn_status rkn_operator_create_sum(const rkn_context *ctx,
+                                   const void *alpha,
+                                   const rkn_operator *A,
+                                   const void *beta,
+                                   const rkn_operator *B,
+                                   rkn_operator **out);
+
+// The product A B: first B, then A.
+//
+// A, B: A has as many columns as B rows; kept as in rkn_operator_create_sum.
+// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SCALAR, RKN_ERR_SIZE.
+rkn_status rkn_operator_create_product(const rkn_context *ctx,
+                                       const rkn_operator *A,
+                                       const rkn_operator *B,
+                                       rkn_operator **out);
+
+// alpha A.
+//
+// alpha: one scalar of A's kind. A: kept as in rkn_operator_create_sum.
+// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_NONFINITE.
+rkn_status rkn_operator_create_scaled(const rkn_context *ctx,
+                                      const void *alpha,
+                                      const rkn_operator *A,
+                                      rkn_operator **out);
+
+// A + sigma I for a square A.
+//
+// sigma: one scalar of A's kind. A: kept as in rkn_operator_create_sum.
+// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE, RKN_ERR_NONFINITE.
+rkn_status rkn_operator_create_shifted(const rkn_context *ctx,
+                                       const rkn_operator *A,
+                                       const void *sigma,
+                                       rkn_operator **out);
+
+// A^T (RKN_T) or A^H (RKN_H) as an operator of its own.
+//
+// A: kept as in rkn_operator_create_sum.
+// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_ARGUMENT.
+rkn_status rkn_operator_create_adjoint(const rkn_context *ctx,
+                                       rkn_trans trans,
+                                       const rkn_operator *A,
+                                       rkn_operator **out);
+
+// A matrix of operators.
+//
+// blocks: nblockrows * nblockcols handles, row by row; NULL is a zero block. Blocks of one block
+// row have equal rows, of one block column equal columns; each has at least one operator. Kept as
+// in rkn_operator_create_sum.
+// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SCALAR, RKN_ERR_SIZE (names the block).
+rkn_status rkn_operator_create_block(const rkn_context *ctx,
+                                     int64_t nblockrows,
+                                     int64_t nblockcols,
+                                     const rkn_operator *const *blocks,
+                                     rkn_operator **out);
+
+// A preconditioner: an operator that approximates the inverse of A, made from A's entries.
+//
+// A: square; kept as in rkn_operator_create_sum. New numbers in A reach the preconditioner only by
+// rkn_operator_changed(preconditioner): until then it lags behind, which is legal.
+// kind: its name, then options: "jacobi", "ssor omega=1.4", "ilu levels=2 shift=1e-3"; the kinds and their
+// keys are in rkn_option_reference("preconditioner", ...).
+// out: gets the handle.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown kind or key, or a key that the kind
+// ignores), RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_UNSUPPORTED (A has no entries),
+// RKN_ERR_SINGULAR and RKN_ERR_INDEFINITE (name the row), RKN_ERR_MEMORY.
+rkn_status rkn_operator_create_preconditioner(const rkn_context *ctx,
+                                              const rkn_operator *A,
+                                              const char *kind,
+                                              rkn_operator **out);
+
+// Frees an operator. NULL and dead handles are ignored; what was made from it lives on.
+void rkn_operator_destroy(rkn_operator *A);
+
+// Announces that borrowed numbers (not the pattern) were rewritten in place; solvers then renew
+// what they learned from them. Called on a preconditioner, it is made anew from its operator's
+// present numbers, without allocating if the pattern is the same; a failed refresh leaves it
+// unusable until the next successful one.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (A holds a copy: use
+// rkn_operator_set_values), RKN_ERR_NONFINITE, RKN_ERR_SINGULAR, RKN_ERR_INDEFINITE.
+rkn_status rkn_operator_changed(rkn_operator *A);
+
+// New numbers for a copied matrix, laid out as at creation (rkn_operator_create_coo and _matrix_market: the
+// assembled rows).
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_NONFINITE, RKN_ERR_STATE (A borrows, or has no
+// values of its own).
+rkn_status rkn_operator_set_values(rkn_operator *A, const void *values);
+
+// Attaches a nullspace, which every solver honours: with a left one (A^H L = 0) right-hand sides
+// are projected off L, with a right one (A R = 0) solutions are.
+//
+// side: RKN_LEFT or RKN_RIGHT. vectors: ncols columns of leading dimension ld, copied; they need
+// be neither orthogonal nor of unit length. ncols 0 removes the nullspace.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_NONFINITE.
+rkn_status rkn_operator_set_nullspace(rkn_operator *A,
+                                      rkn_side side,
+                                      int64_t ncols,
+                                      const void *vectors,
+                                      int64_t ld);
+
+// y <- op(A) x for ncols columns.
+//
+// trans: RKN_N, RKN_T or RKN_H. x, y: columns of leading dimensions ldx and ldy (in entries, at least the
+// rows of a column); they must not overlap. Their contents are not checked for NaN.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_UNSUPPORTED (no
+// adjoint), RKN_ERR_CALLBACK, RKN_ERR_STATE (a preconditioner whose refresh failed).
+rkn_status rkn_operator_apply(const rkn_operator *A,
+                              rkn_trans trans,
+                              int64_t ncols,
+                              const void *x,
+                              int64_t ldx,
+                              void *y,
+                              int64_t ldy);
+
+// The (local) shape of A.
+//
+// nrows, ncols: written on success only; either may be NULL.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE.
+rkn_status rkn_operator_shape(const rkn_operator *A, int64_t *nrows, int64_t *ncols);
+
+// The scalar of A.
+//
+// scalar: gets RKN_F32, RKN_F64, RKN_C32 or RKN_C64.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE.
+rkn_status rkn_operator_scalar(const rkn_operator *A, rkn_scalar *scalar);
+
+// Sets an integer option: "hermitian" (rkn_option_reference("operator", ...)).
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY, RKN_ERR_ARGUMENT.
+rkn_status rkn_operator_set_int(rkn_operator *A, const char *key, int64_t value);
+
+// Reads an integer option or result: "hermitian", "products", "version", "entries", "rebuilds",
+// "callback_status".
+//
+// value: written on success only.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown, or nothing that this operator has).
+rkn_status rkn_operator_get_int(const rkn_operator *A, const char *key, int64_t *value);
+
+// A description of A in a few lines: kind, shape, scalar, what is known of it.
+//
+// buf, cap, need: as in rkn_option_reference.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE.
+rkn_status rkn_operator_view(const rkn_operator *A, char *buf, int64_t cap, int64_t *need);
+
+/* ---- Krylov solvers with memory -------------------------------------------------------------- */
+
+// A linear solver that remembers: what one solve taught serves the next. One handle is one
+// sequence of related systems.
+typedef struct rkn_krylov rkn_krylov;
+
+// Makes a solver.
+//
+// ctx: rules the solves: threads, reduction, log, interrupt, seed of its own preconditioners.
+// method: "cg", "minres", "gmres", "bicgstab" or "gcrodr"; fixed for the handle's life.
+// out: gets the handle, to be freed by rkn_krylov_destroy.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown method).
+// Sources: cg, Hestenes and Stiefel 1952; minres, Paige and Saunders 1975; gmres, Saad and Schultz
+// 1986, flexible Saad 1993; bicgstab, van der Vorst 1992; gcrodr, Parks et al. 2006, flexible
+// Carvalho et al. 2011.
+rkn_status rkn_krylov_create(const rkn_context *ctx, const char *method, rkn_krylov **out);
+
+// Frees a solver. NULL and dead handles are ignored.
+void rkn_krylov_destroy(rkn_krylov *s);
+
+// Sets an integer option, such as "restart", "recycle" or "max_iterations"; the keys are in
+// rkn_option_reference("krylov", ...). Changing "restart", "recycle", "side", "basis", "test_basis" or
+// "orthogonalization" throws the memory away at the next solve.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY (unknown, wrong type, or not used by the
+// method), RKN_ERR_ARGUMENT (out of range).
+rkn_status rkn_krylov_set_int(rkn_krylov *s, const char *key, int64_t value);
+
+// Sets a real option, such as "rtol"; otherwise as rkn_krylov_set_int. NaN and infinity are
+// RKN_ERR_NONFINITE.
+rkn_status rkn_krylov_set_real(rkn_krylov *s, const char *key, double value);
+
+// Sets an option from text: a word such as "left", or the text of a number; otherwise as
+// rkn_krylov_set_int.
+rkn_status rkn_krylov_set_string(rkn_krylov *s, const char *key, const char *value);
+
+// Sets several options from one text, "restart=40 recycle=20 preconditioner='ilu levels=1'": pairs between
+// blanks or commas, a value with blanks in single quotes. All are taken, or none.
+//
+// Errors: as rkn_krylov_set_int.
+rkn_status rkn_krylov_set_options(rkn_krylov *s, const char *options);
+
+// Reads an integer result or option: "iterations", "applies", "reductions", ...
+//
+// value: written on success only. May be called from the solver's own callbacks.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY.
+rkn_status rkn_krylov_get_int(const rkn_krylov *s, const char *key, int64_t *value);
+
+// Reads a real result or option: "residual_norm", "relative_residual", "solve_seconds", "rtol",
+// ...; integers are converted. Otherwise as rkn_krylov_get_int.
+rkn_status rkn_krylov_get_real(const rkn_krylov *s, const char *key, double *value);
+
+// Reads any result or option as text: "reason", "method", "side", ...
+//
+// buf, cap, need: as in rkn_option_reference. Otherwise as rkn_krylov_get_int.
+rkn_status rkn_krylov_get_string(const rkn_krylov *s, const char *key, char *buf, int64_t cap, int64_t *need);
+
+// Sets the monitor, called after each iteration; see rkn_monitor_fn.
+//
+// monitor: NULL takes it away. user: passed back to it. release: called once with `user` when the
+// monitor is let go; may be NULL.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+rkn_status rkn_krylov_set_monitor(rkn_krylov *s, rkn_monitor_fn monitor, void *user, rkn_release_fn release);
+
+// Replaces the test residual_norm <= target by the caller's own; see rkn_converged_fn.
+//
+// converged: NULL brings the library's test back. user, release: as in rkn_krylov_set_monitor.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+rkn_status rkn_krylov_set_converged(rkn_krylov *s,
+                                    rkn_converged_fn converged,
+                                    void *user,
+                                    rkn_release_fn release);
+
+// Sets the local inner products; see rkn_inner_fn. For shared degrees of freedom, mass matrices
+// and vectors with ghost entries. Throws the memory away; excludes weights.
+//
+// inner: NULL brings the library's own back. user, release: as in rkn_krylov_set_monitor.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (weights are set).
+rkn_status rkn_krylov_set_inner(rkn_krylov *s, rkn_inner_fn inner, void *user, rkn_release_fn release);
+
+// Sets a weighted inner product, <x, y> = sum of w_i conj(x_i) y_i over this rank's entries.
+// Norms and tolerances are then in that inner product.
+//
+// n: the order of the systems to come. weights: n positive numbers, copied; NULL removes them.
+// Throws the memory away.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_ARGUMENT (not positive),
+// RKN_ERR_NONFINITE, RKN_ERR_STATE (an inner product is set).
+rkn_status rkn_krylov_set_weights(rkn_krylov *s, int64_t n, const double *weights);
+
+// Sets row and column scaling: the solver then works on (S1 A S2^-1)(S2 x) = S1 b, with M scaled
+// alike; b, x and the reported residual norm stay unscaled. With norm = weighted the tested norm is
+// ||S1 (b - A x)||.
+//
+// n: the order of the systems to come. left, right: n positive numbers each, the diagonals of S1
+// and S2, copied; NULL stands for ones.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_ARGUMENT (not positive),
+// RKN_ERR_NONFINITE.
+rkn_status rkn_krylov_set_scaling(rkn_krylov *s, int64_t n, const double *left, const double *right);
+
+// Checks operators against options and makes all arrays ahead of the first solve, the solver's own
+// preconditioner included. The next solve of this shape then allocates nothing.
+//
+// A: square. M: a preconditioner, or NULL.
+// Errors: as rkn_krylov_solve.
+rkn_status rkn_krylov_prepare(rkn_krylov *s, const rkn_operator *A, const rkn_operator *M);
+
+// Solves A x = b.
+//
+// A: square, n x n (this rank's rows of it). M: an operator that approximates the inverse of A, or
+// NULL; must be NULL if the option "preconditioner" is set. Neither is kept.
+// b: n scalars of A's kind. x: n scalars, must not overlap b; read only if initial_guess is x.
+// Returns RKN_OK if the tolerance is met; RKN_STOP_ITERATIONS, _TIME, _STAGNATION, _MONITOR, _INTERRUPT,
+// _BREAKDOWN or _PRECISION with the best point in x; after an error during the iterations x holds the
+// last sound iterate.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SCALAR, RKN_ERR_SIZE, RKN_ERR_ARGUMENT,
+// RKN_ERR_STATE, RKN_ERR_NONFINITE (in b, x or what an operator delivers), RKN_ERR_INDEFINITE (cg, minres), RKN_ERR_SINGULAR,
+// RKN_ERR_CALLBACK (the value is in "callback_status"), RKN_ERR_MEMORY.
+rkn_status rkn_krylov_solve(rkn_krylov *s,
+                            const rkn_operator *A,
+                            const rkn_operator *M,
+                            const void *b,
+                            void *x);
+
+// The tested residual norms of the last solve (or of the running one, from its callbacks): one at
+// the start and one an iteration, at most 100 000.
+//
+// norms: room for cap numbers; may be NULL if cap is 0. need: gets how many there are; may be NULL.
+// With cap 0 and need given the call only counts.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
+rkn_status rkn_krylov_history(const rkn_krylov *s, double *norms, int64_t cap, int64_t *need);
+
+// Throws away what earlier solves taught (recycled space, own preconditioner, previous solution);
+// options and arrays stay.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+rkn_status rkn_krylov_forget(rkn_krylov *s);
+
+// What is really in force: the method, each option with its value (a star marks those that were
+// set), and how the last solve ended.
+//
+// buf, cap, need: as in rkn_option_reference.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE.
+rkn_status rkn_krylov_view(const rkn_krylov *s, char *buf, int64_t cap, int64_t *need);
+
+// The i-th key of the Krylov solvers, options first, then results; for tools that list or forward
+// them.
+//
+// i: from 0. key, type, doc: get static texts: the key, "int", "real" or "string", and a sentence;
+// each may be NULL.
+// Errors: RKN_ERR_INDEX (i is past the end).
+rkn_status rkn_krylov_option(int64_t i, const char **key, const char **type, const char **doc);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* REKNIT_H */

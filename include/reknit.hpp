@@ -1,0 +1,1055 @@
+/* reknit.hpp: the C++17 face of reknit.h. Header only; link with -lreknit.
+ *
+ *     auto A = rkn::Operator::csr(n, n, ptr, ind, val, rkn::borrow);
+ *     rkn::Krylov s{"gcrodr"};
+ *     s.set("rtol", 1e-10);
+ *     for (int step = 0; step < nsteps; ++step) {
+ *         assemble(step, val, b);              // new numbers, same arrays
+ *         A.changed();
+ *         auto r = s.solve(A, b, x);           // s remembers the last step
+ *         if (!r.converged()) std::cerr << r.message << '\n';
+ *     }
+ *
+ * Classes.  Context, Operator and Krylov are the nouns of the C header: each owns one handle, moves, does not
+ *     copy, and destroys the handle in its destructor. get() lends the handle to C code, adopt() takes one over,
+ *     release() gives it away. A moved-from object holds NULL; using it is an error, not a crash.
+ *
+ * Arrays.   An array argument is anything that std::data and std::size accept: std::vector, std::array, std::span,
+ *     a C array, Eigen's plain vectors, or rkn::span{pointer, size}. Element types are float, double and
+ *     std::complex of both; index types are signed integers of 4 or 8 bytes. Lengths and types are checked against
+ *     the operator before the library sees a pointer.
+ *
+ * Lifetime. rkn::copy copies the arrays of a matrix; rkn::borrow keeps pointers, so the arrays must outlive the
+ *     operator and everything composed from it, and must not be reallocated (no push_back). A temporary container
+ *     cannot be lent: that does not compile. Compositions and preconditioners keep their parts alive, so operators,
+ *     solvers and contexts may go out of scope in any order. A callable is moved into the library and destroyed
+ *     with the last object that holds it; what it captures by reference is yours to keep alive.
+ *
+ * Errors.   A negative status throws rkn::error, with the status and the library's message. A positive one (stopped
+ *     short of the tolerance, x delivered) comes back in the result of solve.
+ *
+ * Callables. Operators, reductions, inner products, monitors, convergence tests and log sinks may be any callable.
+ *     They run on the thread that called the library. An exception that one of them throws is kept, the library is
+ *     told to stop, and the exception is thrown again when the C function has returned; the handles stay usable.
+ */
+#ifndef REKNIT_HPP
+#define REKNIT_HPP
+
+#include "reknit.h"
+
+#include <algorithm>
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+#if __cplusplus >= 202002L
+#include <ranges>
+#endif
+
+namespace rkn {
+
+enum class scalar : rkn_scalar { f32 = RKN_F32, f64 = RKN_F64, c32 = RKN_C32, c64 = RKN_C64 };
+enum class trans : rkn_trans { N = RKN_N, T = RKN_T, H = RKN_H };    // op(A) = A, A^T, A^H
+enum class order : rkn_order { column_major = RKN_COLUMN_MAJOR, row_major = RKN_ROW_MAJOR };
+enum class triangle : rkn_triangle { lower = RKN_LOWER, upper = RKN_UPPER };
+enum class side : rkn_side { left = RKN_LEFT, right = RKN_RIGHT };
+enum class reduction : rkn_reduction { sum = RKN_SUM, max = RKN_MAX };
+
+// What happens to the arrays of a matrix; types, so that lending a temporary is found by the compiler.
+struct copy_t {
+    static constexpr rkn_memory value = RKN_COPY;
+};
+struct borrow_t {
+    static constexpr rkn_memory value = RKN_BORROW;
+};
+inline constexpr copy_t copy{};
+inline constexpr borrow_t borrow{};
+
+/* A negative status. what() is the message of the library: function, argument, value, what it may be. */
+class error : public std::runtime_error {
+public:
+    error(rkn_status status, const std::string &message) : std::runtime_error(message), status_(status) {}
+    rkn_status status() const noexcept { return status_; }
+    const char *name() const noexcept { return rkn_status_name(status_); }    // "RKN_ERR_SIZE"
+
+private:
+    rkn_status status_;
+};
+
+/* Contiguous elements that belong to someone else. */
+template <class T> class span {
+public:
+    using element_type = T;
+    using value_type = std::remove_cv_t<T>;
+    using iterator = T *;
+
+    constexpr span() noexcept = default;
+    constexpr span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    template <class U, std::enable_if_t<std::is_same_v<const U, T>, int> = 0>
+    constexpr span(span<U> other) noexcept : data_(other.data()), size_(other.size()) {}
+
+    constexpr T *data() const noexcept { return data_; }
+    constexpr std::size_t size() const noexcept { return size_; }
+    constexpr bool empty() const noexcept { return size_ == 0; }
+    constexpr T *begin() const noexcept { return data_; }
+    constexpr T *end() const noexcept { return data_ + size_; }
+    template <class I> constexpr T &operator[](I i) const noexcept { return data_[i]; }
+
+private:
+    T *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/* rows x cols elements, column-major, column j starting at data() + j * ld(). */
+template <class T> class columns {
+public:
+    constexpr columns(T *data, std::int64_t rows, std::int64_t cols, std::int64_t ld) noexcept
+        : data_(data), rows_(rows), cols_(cols), ld_(ld) {}
+    constexpr columns(T *data, std::int64_t rows, std::int64_t cols) noexcept : columns(data, rows, cols, rows) {}
+    template <class U, std::enable_if_t<std::is_same_v<const U, T>, int> = 0>
+    constexpr columns(columns<U> other) noexcept : columns(other.data(), other.rows(), other.cols(), other.ld()) {}
+
+    constexpr T *data() const noexcept { return data_; }
+    constexpr std::int64_t rows() const noexcept { return rows_; }
+    constexpr std::int64_t cols() const noexcept { return cols_; }
+    constexpr std::int64_t ld() const noexcept { return ld_; }
+    constexpr T &operator()(std::int64_t i, std::int64_t j) const noexcept { return data_[i + j * ld_]; }
+    constexpr span<T> column(std::int64_t j) const noexcept {
+        return {data_ + j * ld_, static_cast<std::size_t>(rows_)};
+    }
+
+private:
+    T *data_;
+    std::int64_t rows_, cols_, ld_;
+};
+
+/* A NUL-terminated string argument: const char * or std::string. */
+class text {
+public:
+    text(const char *s) noexcept : s_(s) {}
+    text(const std::string &s) noexcept : s_(s.c_str()) {}
+    const char *get() const noexcept { return s_; }
+
+private:
+    const char *s_;
+};
+
+namespace detail {
+
+template <class T> struct scalar_of;
+template <> struct scalar_of<float> {
+    static constexpr scalar value = scalar::f32;
+    using wide = double;
+};
+template <> struct scalar_of<double> {
+    static constexpr scalar value = scalar::f64;
+    using wide = double;
+};
+template <> struct scalar_of<std::complex<float>> {
+    static constexpr scalar value = scalar::c32;
+    using wide = std::complex<double>;
+};
+template <> struct scalar_of<std::complex<double>> {
+    static constexpr scalar value = scalar::c64;
+    using wide = std::complex<double>;
+};
+template <class T> inline constexpr rkn_scalar tag = static_cast<rkn_scalar>(scalar_of<std::remove_cv_t<T>>::value);
+
+template <class I> constexpr rkn_index index_tag() {
+    static_assert(std::is_integral_v<I> && std::is_signed_v<I> && (sizeof(I) == 4 || sizeof(I) == 8),
+                  "indices are signed integers of 4 or 8 bytes");
+    return sizeof(I) == 4 ? RKN_I32 : RKN_I64;
+}
+
+template <class V> using element = std::remove_pointer_t<decltype(std::data(std::declval<V &>()))>;
+template <class V> using value = std::remove_cv_t<element<V>>;
+template <class V> std::int64_t length(const V &v) { return static_cast<std::int64_t>(std::size(v)); }
+
+template <class V> struct is_columns : std::false_type {};
+template <class T> struct is_columns<columns<T>> : std::true_type {};
+template <class V> struct is_view : std::false_type {};
+template <class T> struct is_view<span<T>> : std::true_type {};
+#if defined(__cpp_lib_ranges)
+template <class V> inline constexpr bool outlives = std::ranges::enable_borrowed_range<V>;
+#else
+template <class V> inline constexpr bool outlives = false;
+#endif
+
+// May an argument of deduced type V&& be kept by pointer? An lvalue or a view may, a temporary may not.
+template <class Memory, class... V> constexpr void check_lent() {
+    static_assert(std::is_same_v<Memory, copy_t> || std::is_same_v<Memory, borrow_t>, "say rkn::copy or rkn::borrow");
+    static_assert(
+        std::is_same_v<Memory, copy_t> ||
+            ((std::is_lvalue_reference_v<V> || is_view<std::remove_cv_t<V>>::value || outlives<std::remove_cv_t<V>>) &&
+             ...),
+        "a temporary array cannot be lent: name it, or say rkn::copy");
+}
+
+[[noreturn]] inline void fail(rkn_status status, const char *function, const char *argument, const std::string &what) {
+    throw error(status, std::string("rkn::") + function + ": argument '" + argument + "' " + what);
+}
+
+inline void need_size(const char *function, const char *argument, std::int64_t got, std::int64_t want) {
+    if (got != want)
+        fail(RKN_ERR_SIZE, function, argument, "has size " + std::to_string(got) + ", must be " + std::to_string(want));
+}
+
+inline void need_at_least(const char *function, const char *argument, std::int64_t got, std::int64_t want) {
+    if (got < want)
+        fail(RKN_ERR_SIZE, function, argument,
+             "has size " + std::to_string(got) + ", must be at least " + std::to_string(want));
+}
+
+// a * b of two sizes; what does not fit is left to the library to refuse.
+inline std::int64_t product(std::int64_t a, std::int64_t b) {
+    if (a <= 0 || b <= 0) return 0;
+    return a > std::numeric_limits<std::int64_t>::max() / b ? std::numeric_limits<std::int64_t>::max() : a * b;
+}
+
+/* The exception that a callable threw during the C call under way on this thread. */
+inline std::exception_ptr &thrown() {
+    thread_local std::exception_ptr e;
+    return e;
+}
+
+constexpr std::int32_t callable_threw = -1;
+
+// Runs a callable inside a C callback; no exception leaves it.
+template <class F> std::int32_t guarded(F &&f) noexcept {
+    try {
+        return f();
+    } catch (...) {
+        if (!thrown()) thrown() = std::current_exception();
+        return callable_threw;
+    }
+}
+
+// Runs one C function: throws what a callable threw meanwhile, then what the library refused. Calls nest,
+// since a callable may use the library too: what an outer call has kept is put aside.
+template <class F> rkn_status call(F &&f) {
+    std::exception_ptr outer = std::exchange(thrown(), nullptr);
+    const rkn_status status = f();
+    if (std::exception_ptr e = std::exchange(thrown(), std::move(outer))) std::rethrow_exception(e);
+    if (status < 0) throw error(status, rkn_last_error());
+    return status;
+}
+
+// A string from a C function with (buf, cap, need).
+template <class F> std::string string_from(F &&f) {
+    std::string s(255, '\0');
+    for (;;) {
+        std::int64_t need = 0;
+        const std::int64_t cap = static_cast<std::int64_t>(s.size()) + 1;
+        call([&] {
+            const rkn_status rc = f(s.data(), cap, &need);
+            return rc == RKN_ERR_SIZE && need > cap ? RKN_OK : rc;
+        });
+        s.resize(need > 0 ? static_cast<std::size_t>(need) - 1 : 0);
+        if (need <= cap) return s;
+    }
+}
+
+// The result of a callable: void counts as 0, an integer is handed on.
+template <class F, class... A> std::int32_t result_of(F &f, A &&...a) {
+    using R = std::invoke_result_t<F &, A...>;
+    static_assert(std::is_void_v<R> || (std::is_integral_v<R> && !std::is_same_v<R, bool>),
+                  "the callable returns nothing, or an integer: 0 to go on, anything else to fail");
+    if constexpr (std::is_void_v<R>) {
+        f(std::forward<A>(a)...);
+        return 0;
+    } else {
+        return static_cast<std::int32_t>(f(std::forward<A>(a)...));
+    }
+}
+
+// Hands `f` to a C setter or creator and lets it go again if that refuses.
+template <class F, class Keep> void keep(std::unique_ptr<F> f, Keep &&c_function) {
+    call([&] {
+        const rkn_status status = c_function(static_cast<void *>(f.get()));
+        if (status >= 0) (void)f.release();
+        return status;
+    });
+}
+
+template <class F> void release(void *user) { delete static_cast<F *>(user); }
+
+// One scalar in the storage of a tag.
+class number {
+public:
+    number(const char *function, const char *argument, scalar tag, std::complex<double> v) {
+        if ((tag == scalar::f32 || tag == scalar::f64) && v.imag() != 0)
+            fail(RKN_ERR_SCALAR, function, argument, "is complex, must be real for a real operator");
+        c64_ = v;
+        c32_ = std::complex<float>(static_cast<float>(v.real()), static_cast<float>(v.imag()));
+        single_ = tag == scalar::f32 || tag == scalar::c32;
+    }
+    // A complex number begins with its real part, so two stores serve four tags.
+    const void *get() const noexcept { return single_ ? static_cast<const void *>(&c32_) : &c64_; }
+
+private:
+    std::complex<double> c64_;
+    std::complex<float> c32_;
+    bool single_;
+};
+
+template <class Handle, void (*destroy)(Handle *)> class owner {
+public:
+    owner() noexcept = default;
+    owner(owner &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    owner &operator=(owner &&other) noexcept {
+        if (this != &other) reset(std::exchange(other.handle_, nullptr));
+        return *this;
+    }
+    owner(const owner &) = delete;
+    owner &operator=(const owner &) = delete;
+    ~owner() { reset(nullptr); }
+
+    Handle *get() const noexcept { return handle_; }
+    Handle **out() noexcept { return &handle_; }
+    Handle *release() noexcept { return std::exchange(handle_, nullptr); }
+    void reset(Handle *handle) noexcept { destroy(std::exchange(handle_, handle)); }
+
+private:
+    Handle *handle_ = nullptr;
+};
+
+}    // namespace detail
+
+/* The tag of an element type. */
+template <class T> inline constexpr scalar scalar_of = detail::scalar_of<std::remove_cv_t<T>>::value;
+
+// ---------------------------------------------------------------- library
+
+inline std::string version() { return rkn_version(); }
+inline std::int32_t version_number() noexcept { return rkn_version_number(); }
+inline std::int32_t abi() noexcept { return rkn_abi(); }
+inline std::string build_info() { return rkn_build_info(); }
+inline std::string status_name(rkn_status status) { return rkn_status_name(status); }
+inline std::string last_error() { return rkn_last_error(); }
+
+/* The reference page of the options of "context", "operator", "preconditioner" or "krylov". */
+inline std::string option_reference(text noun) {
+    return detail::string_from([&](char *buf, std::int64_t cap, std::int64_t *need) {
+        return rkn_option_reference(noun.get(), buf, cap, need);
+    });
+}
+
+// ---------------------------------------------------------------- context
+
+/* Threads, seed, log sink, reduction hook, interrupt. Everything works without one: one thread, silent, seed 0. */
+class Context {
+public:
+    Context() {
+        detail::call([&] { return rkn_context_create(handle_.out()); });
+    }
+
+    void set(text key, std::int64_t value) {
+        detail::call([&] { return rkn_context_set_int(get(), key.get(), value); });
+    }
+    std::int64_t get_int(text key) const {
+        std::int64_t value = 0;
+        detail::call([&] { return rkn_context_get_int(get(), key.get(), &value); });
+        return value;
+    }
+
+    /* f(rkn::reduction op, rkn::span<double> inout): combines over all ranks in place, same bits on each. */
+    template <class F> void set_reduce(F f) {
+        detail::keep(std::make_unique<F>(std::move(f)),
+                     [&](void *user) { return rkn_context_set_reduce(get(), reduce<F>, user, detail::release<F>); });
+    }
+    void clear_reduce() {
+        detail::call([&] { return rkn_context_set_reduce(get(), nullptr, nullptr, nullptr); });
+    }
+
+    /* f(int level, const char *line) */
+    template <class F> void set_log(F f) {
+        detail::keep(std::make_unique<F>(std::move(f)),
+                     [&](void *user) { return rkn_context_set_log(get(), log<F>, user, detail::release<F>); });
+    }
+    void clear_log() {
+        detail::call([&] { return rkn_context_set_log(get(), nullptr, nullptr, nullptr); });
+    }
+
+    /* Ends the running solve with RKN_STOP_INTERRUPT; from any thread or a signal handler. */
+    void interrupt() noexcept { (void)rkn_context_interrupt(get()); }
+
+    rkn_context *get() const noexcept { return handle_.get(); }
+    rkn_context *release() noexcept { return handle_.release(); }
+    static Context adopt(rkn_context *handle) noexcept {
+        Context ctx{nullptr};
+        *ctx.handle_.out() = handle;
+        return ctx;
+    }
+
+private:
+    explicit Context(std::nullptr_t) noexcept {}
+
+    template <class F> static std::int32_t reduce(void *user, rkn_reduction op, std::int64_t n, double *inout) {
+        return detail::guarded([&] {
+            return detail::result_of(*static_cast<F *>(user), static_cast<reduction>(op),
+                                     span<double>(inout, static_cast<std::size_t>(n)));
+        });
+    }
+    template <class F> static void log(void *user, std::int32_t level, const char *line) {
+        detail::guarded([&] { return detail::result_of(*static_cast<F *>(user), static_cast<int>(level), line); });
+    }
+
+    detail::owner<rkn_context, rkn_context_destroy> handle_;
+};
+
+/* A context or none, as an argument. */
+class context_ref {
+public:
+    context_ref() noexcept = default;
+    context_ref(const rkn_context *handle) noexcept : handle_(handle) {}
+    context_ref(const Context &ctx) : handle_(ctx.get()) {
+        if (!handle_) throw error(RKN_ERR_NULL, "rkn::context_ref: argument 'ctx' was moved from");
+    }
+    const rkn_context *get() const noexcept { return handle_; }
+
+private:
+    const rkn_context *handle_ = nullptr;
+};
+
+// ---------------------------------------------------------------- operator
+
+struct shape {
+    std::int64_t nrows, ncols;
+};
+
+/* A linear map. Preconditioners are operators that approximate an inverse. */
+class Operator {
+public:
+    /* nrows x ncols; rowptr: nrows + 1, colind and values: rowptr[nrows] - base. */
+    template <class P, class J, class V, class Memory>
+    static Operator csr(std::int64_t nrows, std::int64_t ncols, P &&rowptr, J &&colind, V &&values, Memory memory,
+                        std::int32_t base = 0, context_ref ctx = {}) {
+        const rkn_index index = check_compressed<P, J, V>("Operator::csr", "rowptr", "colind", nrows, rowptr, colind,
+                                                          values, base, 1, memory);
+        return make(detail::length(values), [&](rkn_operator **out) {
+            return rkn_operator_create_csr(ctx.get(), detail::tag<detail::value<V>>, nrows, ncols, index, base,
+                                           std::data(rowptr), std::data(colind), std::data(values), Memory::value, out);
+        });
+    }
+
+    /* nrows x ncols; colptr: ncols + 1, rowind and values: colptr[ncols] - base. */
+    template <class P, class J, class V, class Memory>
+    static Operator csc(std::int64_t nrows, std::int64_t ncols, P &&colptr, J &&rowind, V &&values, Memory memory,
+                        std::int32_t base = 0, context_ref ctx = {}) {
+        const rkn_index index = check_compressed<P, J, V>("Operator::csc", "colptr", "rowind", ncols, colptr, rowind,
+                                                          values, base, 1, memory);
+        return make(detail::length(values), [&](rkn_operator **out) {
+            return rkn_operator_create_csc(ctx.get(), detail::tag<detail::value<V>>, nrows, ncols, index, base,
+                                           std::data(colptr), std::data(rowind), std::data(values), Memory::value, out);
+        });
+    }
+
+    /* nblockrows x nblockcols blocks of block x block values, each block stored in `order`. */
+    template <class P, class J, class V, class Memory>
+    static Operator bsr(std::int64_t nblockrows, std::int64_t nblockcols, std::int64_t block, order block_order,
+                        P &&rowptr, J &&colind, V &&values, Memory memory, std::int32_t base = 0,
+                        context_ref ctx = {}) {
+        const rkn_index index = check_compressed<P, J, V>("Operator::bsr", "rowptr", "colind", nblockrows, rowptr,
+                                                          colind, values, base, detail::product(block, block), memory);
+        return make(detail::length(values), [&](rkn_operator **out) {
+            return rkn_operator_create_bsr(ctx.get(), detail::tag<detail::value<V>>, nblockrows, nblockcols, block,
+                                           static_cast<rkn_order>(block_order), index, base, std::data(rowptr),
+                                           std::data(colind), std::data(values), Memory::value, out);
+        });
+    }
+
+    /* One triangle, diagonal included, of a symmetric n x n matrix in CSR. */
+    template <class P, class J, class V, class Memory>
+    static Operator csr_symmetric(std::int64_t n, triangle stored, P &&rowptr, J &&colind, V &&values, Memory memory,
+                                  std::int32_t base = 0, context_ref ctx = {}) {
+        return csr_triangle(0, n, stored, std::forward<P>(rowptr), std::forward<J>(colind), std::forward<V>(values),
+                            memory, base, ctx);
+    }
+
+    /* One triangle, diagonal included, of a Hermitian n x n matrix in CSR. */
+    template <class P, class J, class V, class Memory>
+    static Operator csr_hermitian(std::int64_t n, triangle stored, P &&rowptr, J &&colind, V &&values, Memory memory,
+                                  std::int32_t base = 0, context_ref ctx = {}) {
+        return csr_triangle(1, n, stored, std::forward<P>(rowptr), std::forward<J>(colind), std::forward<V>(values),
+                            memory, base, ctx);
+    }
+
+    /* Entries in any order, always copied; duplicates are summed in the order given. */
+    template <class I, class J, class V>
+    static Operator coo(std::int64_t nrows, std::int64_t ncols, const I &rowind, const J &colind, const V &values,
+                        std::int32_t base = 0, context_ref ctx = {}) {
+        static_assert(std::is_same_v<detail::value<const I>, detail::value<const J>>,
+                      "row and column indices are of one type");
+        const std::int64_t nnz = detail::length(values);
+        detail::need_size("Operator::coo", "rowind", detail::length(rowind), nnz);
+        detail::need_size("Operator::coo", "colind", detail::length(colind), nnz);
+        return make_assembled([&](rkn_operator **out) {
+            return rkn_operator_create_coo(ctx.get(), detail::tag<detail::value<const V>>, nrows, ncols,
+                                           detail::index_tag<detail::value<const I>>(), base, nnz, std::data(rowind),
+                                           std::data(colind), std::data(values), out);
+        });
+    }
+
+    /* nrows x ncols values with leading dimension ld (0: packed). */
+    template <class V, class Memory>
+    static Operator dense(std::int64_t nrows, std::int64_t ncols, order storage, V &&values, Memory,
+                          std::int64_t ld = 0, context_ref ctx = {}) {
+        detail::check_lent<Memory, V>();
+        const std::int64_t line = storage == order::row_major ? ncols : nrows,
+                           lines = storage == order::row_major ? nrows : ncols;
+        if (ld == 0) ld = std::max<std::int64_t>(line, 1);
+        if (line > 0 && lines > 0 && ld >= line) {
+            const std::int64_t before = detail::product(lines - 1, ld);
+            detail::need_at_least("Operator::dense", "values", detail::length(values),
+                                  before + std::min(line, std::numeric_limits<std::int64_t>::max() - before));
+        }
+        return make(detail::length(values), [&](rkn_operator **out) {
+            return rkn_operator_create_dense(ctx.get(), detail::tag<detail::value<V>>, nrows, ncols,
+                                             static_cast<rkn_order>(storage), std::data(values), ld, Memory::value,
+                                             out);
+        });
+    }
+
+    template <class V, class Memory> static Operator diagonal(V &&values, Memory, context_ref ctx = {}) {
+        detail::check_lent<Memory, V>();
+        return make(detail::length(values), [&](rkn_operator **out) {
+            return rkn_operator_create_diagonal(ctx.get(), detail::tag<detail::value<V>>, detail::length(values),
+                                                std::data(values), Memory::value, out);
+        });
+    }
+
+    template <class T = double> static Operator identity(std::int64_t n, context_ref ctx = {}) {
+        return make(
+            0, [&](rkn_operator **out) { return rkn_operator_create_identity(ctx.get(), detail::tag<T>, n, out); });
+    }
+
+    template <class T = double> static Operator matrix_market(text path, context_ref ctx = {}) {
+        return make_assembled([&](rkn_operator **out) {
+            return rkn_operator_create_matrix_market(ctx.get(), detail::tag<T>, path.get(), out);
+        });
+    }
+
+    /* y <- A x by a callable f(x, y), or y <- op(A) x by f(x, y, rkn::trans op), with x an rkn::span<const T> and y
+       an rkn::span<T>. f returns nothing, or an integer that ends the call unless it is 0. Without the third
+       argument the operator has no transpose: asking for it throws RKN_ERR_UNSUPPORTED. */
+    template <class T = double, class F>
+    static Operator from(std::int64_t nrows, std::int64_t ncols, F f, context_ref ctx = {}) {
+        return make_callback<T>(nrows, ncols, std::move(f), apply_columnwise<T, F>, ctx);
+    }
+
+    /* The same for all columns at once: f(X, Y) or f(X, Y, op) with rkn::columns<const T> and rkn::columns<T>. */
+    template <class T = double, class F>
+    static Operator from_block(std::int64_t nrows, std::int64_t ncols, F f, context_ref ctx = {}) {
+        return make_callback<T>(nrows, ncols, std::move(f), apply_block<T, F>, ctx);
+    }
+
+    /* alpha A + beta B */
+    static Operator sum(std::complex<double> alpha, const Operator &A, std::complex<double> beta, const Operator &B,
+                        context_ref ctx = {}) {
+        const detail::number a("Operator::sum", "alpha", A.scalar(), alpha),
+            b("Operator::sum", "beta", A.scalar(), beta);
+        return make(0, [&](rkn_operator **out) {
+            return rkn_operator_create_sum(ctx.get(), a.get(), A.get(), b.get(), B.get(), out);
+        });
+    }
+    /* A B */
+    static Operator product(const Operator &A, const Operator &B, context_ref ctx = {}) {
+        return make(0,
+                    [&](rkn_operator **out) { return rkn_operator_create_product(ctx.get(), A.get(), B.get(), out); });
+    }
+    /* alpha A */
+    static Operator scaled(std::complex<double> alpha, const Operator &A, context_ref ctx = {}) {
+        const detail::number a("Operator::scaled", "alpha", A.scalar(), alpha);
+        return make(0,
+                    [&](rkn_operator **out) { return rkn_operator_create_scaled(ctx.get(), a.get(), A.get(), out); });
+    }
+    /* A + sigma I */
+    static Operator shifted(const Operator &A, std::complex<double> sigma, context_ref ctx = {}) {
+        const detail::number a("Operator::shifted", "sigma", A.scalar(), sigma);
+        return make(0,
+                    [&](rkn_operator **out) { return rkn_operator_create_shifted(ctx.get(), A.get(), a.get(), out); });
+    }
+    /* A^T or A^H */
+    static Operator adjoint(trans op, const Operator &A, context_ref ctx = {}) {
+        return make(0, [&](rkn_operator **out) {
+            return rkn_operator_create_adjoint(ctx.get(), static_cast<rkn_trans>(op), A.get(), out);
+        });
+    }
+    /* nblockrows x nblockcols operators, row by row; nullptr is a zero block. */
+    static Operator block(std::int64_t nblockrows, std::int64_t nblockcols, const std::vector<const Operator *> &blocks,
+                          context_ref ctx = {}) {
+        detail::need_size("Operator::block", "blocks", detail::length(blocks), detail::product(nblockrows, nblockcols));
+        std::vector<const rkn_operator *> handles;
+        handles.reserve(blocks.size());
+        for (const Operator *b : blocks) {
+            if (b && !b->get())
+                detail::fail(RKN_ERR_NULL, "Operator::block", "blocks", "holds an operator that was moved from");
+            handles.push_back(b ? b->get() : nullptr);
+        }
+        return make(0, [&](rkn_operator **out) {
+            return rkn_operator_create_block(ctx.get(), nblockrows, nblockcols, handles.data(), out);
+        });
+    }
+    /* "ilu levels=2 shift=1e-3" and the like; keeps A. */
+    static Operator preconditioner(const Operator &A, text kind, context_ref ctx = {}) {
+        return make(0, [&](rkn_operator **out) {
+            return rkn_operator_create_preconditioner(ctx.get(), A.get(), kind.get(), out);
+        });
+    }
+
+    /* Lent numbers were rewritten in place; on a preconditioner: refresh it from its operator. */
+    void changed() {
+        detail::call([&] { return rkn_operator_changed(get()); });
+    }
+
+    /* New numbers for a copied matrix, in the layout of its creation (coo, matrix_market: of the assembled rows). */
+    template <class V> void set_values(const V &values) {
+        need_scalar<detail::value<const V>>("Operator::set_values", "values");
+        if (nvalues_ != unknown) detail::need_size("Operator::set_values", "values", detail::length(values), nvalues_);
+        detail::call([&] { return rkn_operator_set_values(get(), std::data(values)); });
+    }
+
+    /* The kernel of A (side::right) or of A^H (side::left); the vectors are copied. */
+    template <class V> void set_nullspace(side which, const V &vectors) {
+        const auto v = as_columns(vectors);
+        need_scalar<std::remove_cv_t<std::remove_pointer_t<decltype(v.data())>>>("Operator::set_nullspace", "vectors");
+        detail::need_size("Operator::set_nullspace", "vectors", v.rows(),
+                          which == side::right ? shape().ncols : shape().nrows);
+        detail::call([&] {
+            return rkn_operator_set_nullspace(get(), static_cast<rkn_side>(which), v.cols(), v.data(), v.ld());
+        });
+    }
+    void clear_nullspace(side which) {
+        detail::call([&] { return rkn_operator_set_nullspace(get(), static_cast<rkn_side>(which), 0, nullptr, 1); });
+    }
+
+    /* y <- op(A) x, for vectors or for rkn::columns. */
+    template <class X, class Y> void apply(const X &x, Y &&y, trans op = trans::N) const {
+        const auto cx = as_columns(x);
+        const auto cy = as_columns(y);
+        using T = std::remove_pointer_t<decltype(cy.data())>;
+        static_assert(!std::is_const_v<T>, "y is written to");
+        static_assert(std::is_same_v<std::remove_cv_t<std::remove_pointer_t<decltype(cx.data())>>, T>,
+                      "x and y are of one type");
+        need_scalar<T>("Operator::apply", "x");
+        const rkn::shape s = shape();
+        detail::need_size("Operator::apply", "x", cx.rows(), op == trans::N ? s.ncols : s.nrows);
+        detail::need_size("Operator::apply", "y", cy.rows(), op == trans::N ? s.nrows : s.ncols);
+        if (cx.cols() != cy.cols())
+            detail::fail(RKN_ERR_SIZE, "Operator::apply", "y", "must have as many columns as x");
+        detail::call([&] {
+            return rkn_operator_apply(get(), static_cast<rkn_trans>(op), cx.cols(), cx.data(), cx.ld(), cy.data(),
+                                      cy.ld());
+        });
+    }
+
+    rkn::shape shape() const {
+        rkn::shape s{0, 0};
+        detail::call([&] { return rkn_operator_shape(get(), &s.nrows, &s.ncols); });
+        return s;
+    }
+    rkn::scalar scalar() const {
+        rkn_scalar s = 0;
+        detail::call([&] { return rkn_operator_scalar(get(), &s); });
+        return static_cast<rkn::scalar>(s);
+    }
+    void set(text key, std::int64_t value) {
+        detail::call([&] { return rkn_operator_set_int(get(), key.get(), value); });
+    }
+    std::int64_t get_int(text key) const {
+        std::int64_t value = 0;
+        detail::call([&] { return rkn_operator_get_int(get(), key.get(), &value); });
+        return value;
+    }
+    std::string view() const {
+        return detail::string_from(
+            [&](char *buf, std::int64_t cap, std::int64_t *need) { return rkn_operator_view(get(), buf, cap, need); });
+    }
+
+    rkn_operator *get() const noexcept { return handle_.get(); }
+    rkn_operator *release() noexcept { return handle_.release(); }
+    static Operator adopt(rkn_operator *handle) noexcept {
+        Operator A;
+        *A.handle_.out() = handle;
+        A.nvalues_ = unknown;
+        return A;
+    }
+
+private:
+    friend class Krylov;
+    static constexpr std::int64_t unknown = -1;
+
+    Operator() noexcept = default;
+
+    template <class Make> static Operator make(std::int64_t nvalues, Make &&c_function) {
+        Operator A;
+        A.nvalues_ = nvalues;
+        detail::call([&] { return c_function(A.handle_.out()); });
+        return A;
+    }
+
+    // set_values then takes the assembled rows.
+    template <class Make> static Operator make_assembled(Make &&c_function) {
+        Operator A = make(0, c_function);
+        A.nvalues_ = A.get_int("entries");
+        return A;
+    }
+
+    // The lengths that C cannot see, and the tag of the indices.
+    template <class P, class J, class V, class Memory>
+    static rkn_index check_compressed(const char *function, const char *ptr_name, const char *ind_name, std::int64_t n,
+                                      const P &ptr, const J &ind, const V &values, std::int32_t base,
+                                      std::int64_t values_each, Memory) {
+        detail::check_lent<Memory, P, J, V>();
+        using I = detail::value<P>;
+        static_assert(std::is_same_v<I, detail::value<J>>, "pointers and indices are of one type");
+        if (n >= 0 && n < std::numeric_limits<std::int64_t>::max()) {
+            detail::need_size(function, ptr_name, detail::length(ptr), n + 1);
+            const std::int64_t end = std::data(ptr)[n];
+            const std::int64_t nnz = end > base ? end - base : 0;
+            detail::need_at_least(function, ind_name, detail::length(ind), nnz);
+            detail::need_at_least(function, "values", detail::length(values), detail::product(nnz, values_each));
+        }
+        return detail::index_tag<I>();
+    }
+
+    template <class P, class J, class V, class Memory>
+    static Operator csr_triangle(std::int32_t hermitian, std::int64_t n, triangle stored, P &&rowptr, J &&colind,
+                                 V &&values, Memory memory, std::int32_t base, context_ref ctx) {
+        const rkn_index index =
+            check_compressed<P, J, V>(hermitian ? "Operator::csr_hermitian" : "Operator::csr_symmetric", "rowptr",
+                                      "colind", n, rowptr, colind, values, base, 1, memory);
+        return make(detail::length(values), [&](rkn_operator **out) {
+            return rkn_operator_create_csr_symmetric(
+                ctx.get(), detail::tag<detail::value<V>>, n, static_cast<rkn_triangle>(stored), hermitian, index, base,
+                std::data(rowptr), std::data(colind), std::data(values), Memory::value, out);
+        });
+    }
+
+    template <class T, class F>
+    static Operator make_callback(std::int64_t nrows, std::int64_t ncols, F f, rkn_apply_fn apply, context_ref ctx) {
+        auto held = std::make_unique<held_callable<F>>(held_callable<F>{std::move(f), nrows, ncols});
+        Operator A;
+        detail::keep(std::move(held), [&](void *user) {
+            return rkn_operator_create_callback(ctx.get(), detail::tag<T>, nrows, ncols, apply, user,
+                                                detail::release<held_callable<F>>, A.handle_.out());
+        });
+        return A;
+    }
+
+    template <class F> struct held_callable {
+        F f;
+        std::int64_t nrows, ncols;
+    };
+
+    template <class F, class X, class Y> static std::int32_t apply_one(F &f, X x, Y y, trans op) {
+        if constexpr (std::is_invocable_v<F &, X &, Y &, trans>) {
+            return detail::result_of(f, x, y, op);
+        } else {
+            static_assert(std::is_invocable_v<F &, X &, Y &>, "the callable takes (x, y) or (x, y, rkn::trans)");
+            if (op != trans::N)
+                throw error(RKN_ERR_UNSUPPORTED,
+                            "rkn::Operator::from: the callable takes no rkn::trans, so the operator has no transpose");
+            return detail::result_of(f, x, y);
+        }
+    }
+
+    template <class T, class F>
+    static std::int32_t apply_columnwise(void *user, rkn_trans op, std::int64_t ncols, const void *x, std::int64_t ldx,
+                                         void *y, std::int64_t ldy) {
+        return detail::guarded([&]() -> std::int32_t {
+            auto &held = *static_cast<held_callable<F> *>(user);
+            const bool plain = op == RKN_N;
+            const columns<const T> X(static_cast<const T *>(x), plain ? held.ncols : held.nrows, ncols, ldx);
+            const columns<T> Y(static_cast<T *>(y), plain ? held.nrows : held.ncols, ncols, ldy);
+            for (std::int64_t j = 0; j < ncols; ++j)
+                if (const std::int32_t rc = apply_one(held.f, X.column(j), Y.column(j), static_cast<trans>(op)))
+                    return rc;
+            return 0;
+        });
+    }
+
+    template <class T, class F>
+    static std::int32_t apply_block(void *user, rkn_trans op, std::int64_t ncols, const void *x, std::int64_t ldx,
+                                    void *y, std::int64_t ldy) {
+        return detail::guarded([&] {
+            auto &held = *static_cast<held_callable<F> *>(user);
+            const bool plain = op == RKN_N;
+            return apply_one(
+                held.f, columns<const T>(static_cast<const T *>(x), plain ? held.ncols : held.nrows, ncols, ldx),
+                columns<T>(static_cast<T *>(y), plain ? held.nrows : held.ncols, ncols, ldy), static_cast<trans>(op));
+        });
+    }
+
+    template <class V> static auto as_columns(V &v) {
+        if constexpr (detail::is_columns<std::remove_cv_t<V>>::value) {
+            return v;
+        } else {
+            const std::int64_t n = detail::length(v);
+            return columns<detail::element<V>>(std::data(v), n, 1, std::max<std::int64_t>(n, 1));
+        }
+    }
+
+    template <class T> void need_scalar(const char *function, const char *argument) const {
+        if (scalar() != scalar_of<T>)
+            detail::fail(RKN_ERR_SCALAR, function, argument, "has another element type than the operator");
+    }
+
+    detail::owner<rkn_operator, rkn_operator_destroy> handle_;
+    std::int64_t nvalues_ = 0;
+};
+
+// ---------------------------------------------------------------- krylov
+
+/* How a solve ended. */
+struct result {
+    rkn_status status;               // RKN_OK or one of RKN_STOP_...
+    std::int64_t iterations;
+    std::int64_t applies;            // of the operator, those for the recycled space included
+    double residual_norm;            // ||b - A x||
+    double relative_residual;
+    std::string message;             // empty when converged
+
+    bool converged() const noexcept { return status == RKN_OK; }
+    explicit operator bool() const noexcept { return converged(); }
+    const char *name() const noexcept { return rkn_status_name(status); }
+};
+
+struct option {
+    std::string key, type, doc;
+};
+
+/* A linear solver with memory: "cg", "minres", "gmres", "bicgstab" or "gcrodr". */
+class Krylov {
+public:
+    explicit Krylov(text method, context_ref ctx = {}) {
+        detail::call([&] { return rkn_krylov_create(ctx.get(), method.get(), handle_.out()); });
+    }
+
+    template <class I, std::enable_if_t<std::is_integral_v<I>, int> = 0> void set(text key, I value) {
+        if constexpr (std::is_unsigned_v<I> && sizeof(I) >= sizeof(std::int64_t))
+            if (value > static_cast<I>(std::numeric_limits<std::int64_t>::max()))
+                detail::fail(RKN_ERR_ARGUMENT, "Krylov::set", "value", "does not fit into 64 bits with a sign");
+        detail::call([&] { return rkn_krylov_set_int(get(), key.get(), static_cast<std::int64_t>(value)); });
+    }
+    template <class R, std::enable_if_t<std::is_floating_point_v<R>, long> = 0> void set(text key, R value) {
+        detail::call([&] { return rkn_krylov_set_real(get(), key.get(), static_cast<double>(value)); });
+    }
+    void set(text key, text value) {
+        detail::call([&] { return rkn_krylov_set_string(get(), key.get(), value.get()); });
+    }
+    /* "restart=40 recycle=20" */
+    void options(text options) {
+        detail::call([&] { return rkn_krylov_set_options(get(), options.get()); });
+    }
+
+    std::int64_t get_int(text key) const {
+        std::int64_t value = 0;
+        detail::call([&] { return rkn_krylov_get_int(get(), key.get(), &value); });
+        return value;
+    }
+    double get_real(text key) const {
+        double value = 0;
+        detail::call([&] { return rkn_krylov_get_real(get(), key.get(), &value); });
+        return value;
+    }
+    std::string get_string(text key) const {
+        return detail::string_from([&](char *buf, std::int64_t cap, std::int64_t *need) {
+            return rkn_krylov_get_string(get(), key.get(), buf, cap, need);
+        });
+    }
+
+    /* f(const rkn_progress &) after each iteration; returns nothing, or true to stop here. */
+    template <class F> void set_monitor(F f) {
+        detail::keep(std::make_unique<F>(std::move(f)),
+                     [&](void *user) { return rkn_krylov_set_monitor(get(), monitor<F>, user, detail::release<F>); });
+    }
+    void clear_monitor() {
+        detail::call([&] { return rkn_krylov_set_monitor(get(), nullptr, nullptr, nullptr); });
+    }
+
+    /* bool f(int64_t iteration, double residual_norm, double target): true accepts the iterate. */
+    template <class F> void set_converged(F f) {
+        detail::keep(std::make_unique<F>(std::move(f)), [&](void *user) {
+            return rkn_krylov_set_converged(get(), converged<F>, user, detail::release<F>);
+        });
+    }
+    void clear_converged() {
+        detail::call([&] { return rkn_krylov_set_converged(get(), nullptr, nullptr, nullptr); });
+    }
+
+    /* f(rkn::columns<const T> X, rkn::columns<const T> Y, rkn::columns<W> out): out <- X^H Y, this rank's part, with
+       W double, or std::complex<double> for complex T. */
+    template <class T = double, class F> void set_inner(F f) {
+        detail::keep(std::make_unique<F>(std::move(f)),
+                     [&](void *user) { return rkn_krylov_set_inner(get(), inner<T, F>, user, detail::release<F>); });
+    }
+    void clear_inner() {
+        detail::call([&] { return rkn_krylov_set_inner(get(), nullptr, nullptr, nullptr); });
+    }
+
+    /* <x, y> = sum w_i conj(x_i) y_i; copied. */
+    template <class W> void set_weights(const W &weights) {
+        static_assert(std::is_same_v<detail::value<const W>, double>, "weights are double");
+        detail::call([&] { return rkn_krylov_set_weights(get(), detail::length(weights), std::data(weights)); });
+    }
+    void clear_weights() {
+        detail::call([&] { return rkn_krylov_set_weights(get(), 0, nullptr); });
+    }
+
+    /* Solves (S1 A S2^-1)(S2 x) = S1 b with the diagonals S1 = left, S2 = right; an empty one means none. Copied. */
+    template <class L, class R> void set_scaling(const L &left, const R &right) {
+        static_assert(std::is_same_v<detail::value<const L>, double> && std::is_same_v<detail::value<const R>, double>,
+                      "scalings are double");
+        const std::int64_t nl = detail::length(left), nr = detail::length(right);
+        if (nl && nr) detail::need_size("Krylov::set_scaling", "right", nr, nl);
+        detail::call([&] {
+            return rkn_krylov_set_scaling(get(), std::max(nl, nr), nl ? std::data(left) : nullptr,
+                                          nr ? std::data(right) : nullptr);
+        });
+    }
+    void clear_scaling() {
+        detail::call([&] { return rkn_krylov_set_scaling(get(), 0, nullptr, nullptr); });
+    }
+
+    /* Checks and allocates ahead of the first solve. */
+    void prepare(const Operator &A) {
+        detail::call([&] { return rkn_krylov_prepare(get(), A.get(), nullptr); });
+    }
+    void prepare(const Operator &A, const Operator &M) {
+        need_operator("Krylov::prepare", M);
+        detail::call([&] { return rkn_krylov_prepare(get(), A.get(), M.get()); });
+    }
+
+    /* A x = b, with the preconditioner M or the one that the options name. x is the initial guess too if the option
+       initial_guess is "x". */
+    template <class B, class X> result solve(const Operator &A, const B &b, X &&x) {
+        return solve_with(A, nullptr, b, x);
+    }
+    template <class B, class X> result solve(const Operator &A, const Operator &M, const B &b, X &&x) {
+        need_operator("Krylov::solve", M);
+        return solve_with(A, M.get(), b, x);
+    }
+
+    /* Residual norms of the last solve, the first one before any iteration. */
+    std::vector<double> history() const {
+        std::vector<double> norms;
+        for (;;) {
+            std::int64_t need = 0;
+            const std::int64_t cap = detail::length(norms);
+            detail::call([&] {
+                const rkn_status rc = rkn_krylov_history(get(), cap ? norms.data() : nullptr, cap, &need);
+                return rc == RKN_ERR_SIZE && need > cap ? RKN_OK : rc;
+            });
+            norms.resize(static_cast<std::size_t>(need));
+            if (need <= cap) return norms;
+        }
+    }
+
+    /* Throws the memory away, keeps the options. */
+    void forget() {
+        detail::call([&] { return rkn_krylov_forget(get()); });
+    }
+    /* What is really in force. */
+    std::string view() const {
+        return detail::string_from(
+            [&](char *buf, std::int64_t cap, std::int64_t *need) { return rkn_krylov_view(get(), buf, cap, need); });
+    }
+
+    /* The i-th option of the registry, nothing past the end. */
+    static std::optional<option> option_at(std::int64_t i) {
+        const char *key = nullptr, *type = nullptr, *doc = nullptr;
+        const rkn_status status = rkn_krylov_option(i, &key, &type, &doc);
+        if (status == RKN_ERR_INDEX) return std::nullopt;
+        if (status < 0) throw error(status, rkn_last_error());
+        return option{key, type, doc};
+    }
+
+    rkn_krylov *get() const noexcept { return handle_.get(); }
+    rkn_krylov *release() noexcept { return handle_.release(); }
+    static Krylov adopt(rkn_krylov *handle) noexcept {
+        Krylov s{nullptr};
+        *s.handle_.out() = handle;
+        return s;
+    }
+
+private:
+    explicit Krylov(std::nullptr_t) noexcept {}
+
+    static void need_operator(const char *function, const Operator &M) {
+        if (!M.get()) detail::fail(RKN_ERR_NULL, function, "M", "was moved from");
+    }
+
+    template <class B, class X> result solve_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
+        using T = detail::element<X>;
+        static_assert(!std::is_const_v<T>, "x is written to");
+        static_assert(std::is_same_v<detail::value<const B>, T>, "b and x are of one type");
+        A.need_scalar<T>("Krylov::solve", "x");
+        const shape s = A.shape();
+        detail::need_size("Krylov::solve", "b", detail::length(b), s.nrows);
+        detail::need_size("Krylov::solve", "x", detail::length(x), s.ncols);
+        std::string message;
+        const rkn_status status = detail::call([&] {
+            const rkn_status rc = rkn_krylov_solve(get(), A.get(), M, std::data(b), std::data(x));
+            if (rc > 0) message = rkn_last_error();
+            return rc;
+        });
+        return result{status,
+                      get_int("iterations"),
+                      get_int("applies"),
+                      get_real("residual_norm"),
+                      get_real("relative_residual"),
+                      std::move(message)};
+    }
+
+    template <class F> static std::int32_t monitor(void *user, const rkn_progress *progress) {
+        return detail::guarded([&]() -> std::int32_t {
+            F &f = *static_cast<F *>(user);
+            using R = std::invoke_result_t<F &, const rkn_progress &>;
+            static_assert(std::is_void_v<R> || std::is_same_v<R, bool>, "a monitor returns nothing, or true to stop");
+            if constexpr (std::is_void_v<R>) {
+                f(*progress);
+                return 0;
+            } else {
+                return f(*progress) ? 1 : 0;
+            }
+        });
+    }
+
+    template <class F>
+    static std::int32_t converged(void *user, std::int64_t iteration, double residual_norm, double target,
+                                  std::int32_t *accept) {
+        return detail::guarded([&]() -> std::int32_t {
+            static_assert(std::is_same_v<std::invoke_result_t<F &, std::int64_t, double, double>, bool>,
+                          "a convergence test returns bool");
+            *accept = (*static_cast<F *>(user))(iteration, residual_norm, target) ? 1 : 0;
+            return 0;
+        });
+    }
+
+    template <class T, class F>
+    static std::int32_t inner(void *user, std::int64_t n, std::int64_t k, const void *x, std::int64_t ldx,
+                              std::int64_t l, const void *y, std::int64_t ldy, double *out) {
+        using W = typename detail::scalar_of<T>::wide;
+        return detail::guarded([&] {
+            return detail::result_of(*static_cast<F *>(user), columns<const T>(static_cast<const T *>(x), n, k, ldx),
+                                     columns<const T>(static_cast<const T *>(y), n, l, ldy),
+                                     columns<W>(reinterpret_cast<W *>(out), k, l));
+        });
+    }
+
+    detail::owner<rkn_krylov, rkn_krylov_destroy> handle_;
+};
+
+}    // namespace rkn
+
+#endif

@@ -1,0 +1,510 @@
+use super::any::{by_scalar, AnyOperator, Erase};
+use super::args;
+use super::callback::{
+    rkn_converged_fn, rkn_inner_fn, rkn_monitor_fn, rkn_release_fn, HostConverged, HostInner, HostMonitor, User,
+};
+use super::context::{context_or_default, rkn_context};
+use super::guard::{guard, guard_void};
+use super::handle::{self, Busy, Handle};
+use super::operator::rkn_operator;
+use super::status::*;
+use crate::krylov::options::KRYLOV;
+use crate::krylov::{Krylov, Outcome, Setup};
+use crate::operator::Operator;
+use crate::runtime::options::{Default as Start, Value};
+use crate::runtime::{Error, Kind, Result, Scalar};
+use once_cell::sync::Lazy;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_char, c_void, CString};
+use std::rc::Rc;
+
+/// A linear solver that remembers: what one solve taught serves the next. One handle is one
+/// sequence of related systems.
+pub struct rkn_krylov {
+    busy: Busy,
+    setup: RefCell<Setup>,
+    /// A `Krylov<T>` once the scalar is known.
+    solver: RefCell<Option<(Kind, Box<dyn Any>)>>,
+    inner: RefCell<Option<Rc<HostInner>>>,
+    status: Cell<i32>,
+    callback_status: Cell<i32>,
+    reason: RefCell<String>,
+}
+
+impl Handle for rkn_krylov {
+    const KIND: handle::Kind = handle::Kind::Krylov;
+    fn busy(&self) -> &Busy {
+        &self.busy
+    }
+}
+
+/// Makes a solver.
+///
+/// ctx: rules the solves: threads, reduction, log, interrupt, seed of its own preconditioners.
+/// method: "cg", "minres", "gmres", "bicgstab" or "gcrodr"; fixed for the handle's life.
+/// out: gets the handle, to be freed by rkn_krylov_destroy.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown method).
+/// Sources: cg, Hestenes and Stiefel 1952; minres, Paige and Saunders 1975; gmres, Saad and Schultz
+/// 1986, flexible Saad 1993; bicgstab, van der Vorst 1992; gcrodr, Parks et al. 2006, flexible
+/// Carvalho et al. 2011.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_create(ctx: *const rkn_context, method: *const c_char, out: *mut *mut rkn_krylov) -> rkn_status {
+    guard("rkn_krylov_create", || {
+        let out = args::out_handle(out)?;
+        let setup = Setup::new(context_or_default(ctx)?, args::text(method, "method")?)?;
+        *out = handle::publish(rkn_krylov {
+            busy: Busy::default(),
+            setup: RefCell::new(setup),
+            solver: RefCell::new(None),
+            inner: RefCell::new(None),
+            status: Cell::new(0),
+            callback_status: Cell::new(0),
+            reason: RefCell::new("not solved yet".to_string()),
+        });
+        Ok(())
+    })
+}
+
+/// Frees a solver. NULL and dead handles are ignored.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_destroy(s: *mut rkn_krylov) {
+    guard_void(|| handle::destroy(s));
+}
+
+/// Sets an integer option, such as "restart", "recycle" or "max_iterations"; the keys are in
+/// rkn_option_reference("krylov", ...). Changing "restart", "recycle", "side", "basis", "test_basis" or
+/// "orthogonalization" throws the memory away at the next solve.
+///
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY (unknown, wrong type, or not used by the
+/// method), RKN_ERR_ARGUMENT (out of range).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_int(s: *mut rkn_krylov, key: *const c_char, value: i64) -> rkn_status {
+    guard("rkn_krylov_set_int", || {
+        let s = handle::exclusive(s, "s")?;
+        let done = s.setup.borrow_mut().options.set_int(args::text(key, "key")?, value);
+        done
+    })
+}
+
+/// Sets a real option, such as "rtol"; otherwise as rkn_krylov_set_int. NaN and infinity are
+/// RKN_ERR_NONFINITE.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_real(s: *mut rkn_krylov, key: *const c_char, value: f64) -> rkn_status {
+    guard("rkn_krylov_set_real", || {
+        let s = handle::exclusive(s, "s")?;
+        let done = s.setup.borrow_mut().options.set_real(args::text(key, "key")?, value);
+        done
+    })
+}
+
+/// Sets an option from text: a word such as "left", or the text of a number; otherwise as
+/// rkn_krylov_set_int.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_string(s: *mut rkn_krylov, key: *const c_char, value: *const c_char) -> rkn_status {
+    guard("rkn_krylov_set_string", || {
+        let s = handle::exclusive(s, "s")?;
+        let done = s.setup.borrow_mut().options.set_string(args::text(key, "key")?, args::text(value, "value")?);
+        done
+    })
+}
+
+/// Sets several options from one text, "restart=40 recycle=20 preconditioner='ilu levels=1'": pairs between
+/// blanks or commas, a value with blanks in single quotes. All are taken, or none.
+///
+/// Errors: as rkn_krylov_set_int.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_options(s: *mut rkn_krylov, options: *const c_char) -> rkn_status {
+    guard("rkn_krylov_set_options", || {
+        let s = handle::exclusive(s, "s")?;
+        let done = s.setup.borrow_mut().options.set_all(args::text(options, "options")?);
+        done
+    })
+}
+
+/// A result or option by key.
+fn value_of(s: &rkn_krylov, key: &str) -> Result<Value> {
+    let setup = s.setup.borrow();
+    let option = setup.options.get(key)?;
+    let report = setup.report.borrow();
+    let counts = &report.counts;
+    Ok(match key {
+        "method" => Value::Text(setup.method.to_string()),
+        "iterations" => Value::Int(counts.iterations as i64),
+        "applies" => Value::Int(counts.applies as i64),
+        "recycle_applies" => Value::Int(counts.recycle_applies as i64),
+        "verify_applies" => Value::Int(counts.verify_applies as i64),
+        "preconditioner_applies" => Value::Int(counts.preconditioner_applies as i64),
+        "reductions" => Value::Int(report.reductions as i64),
+        "restarts" => Value::Int(counts.restarts as i64),
+        "recycled" => Value::Int(report.recycled as i64),
+        "reorthogonalizations" => Value::Int(counts.reorthogonalizations as i64),
+        "solves" => Value::Int(report.solves as i64),
+        "rebuilds" => Value::Int(report.rebuilds as i64),
+        "status" => Value::Int(s.status.get() as i64),
+        "callback_status" => Value::Int(s.callback_status.get() as i64),
+        "residual_norm" => Value::Real(report.residual_norm),
+        "relative_residual" => Value::Real(report.relative_residual),
+        "recurrence_norm" => Value::Real(report.recurrence_norm),
+        "target" => Value::Real(report.target),
+        "setup_seconds" => Value::Real(report.setup_seconds),
+        "solve_seconds" => Value::Real(report.solve_seconds),
+        "reason" => Value::Text(s.reason.borrow().clone()),
+        _ => option.clone(),
+    })
+}
+
+/// Reads an integer result or option: "iterations", "applies", "reductions", ...
+///
+/// value: written on success only. May be called from the solver's own callbacks.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_get_int(s: *const rkn_krylov, key: *const c_char, value: *mut i64) -> rkn_status {
+    guard("rkn_krylov_get_int", || {
+        let s = handle::inspect(s, "s")?;
+        let key = args::text(key, "key")?;
+        let value = args::out(value, "value")?;
+        *value = args::as_int(key, &value_of(&s, key)?)?;
+        Ok(())
+    })
+}
+
+/// Reads a real result or option: "residual_norm", "relative_residual", "solve_seconds", "rtol",
+/// ...; integers are converted. Otherwise as rkn_krylov_get_int.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_get_real(s: *const rkn_krylov, key: *const c_char, value: *mut f64) -> rkn_status {
+    guard("rkn_krylov_get_real", || {
+        let s = handle::inspect(s, "s")?;
+        let key = args::text(key, "key")?;
+        let value = args::out(value, "value")?;
+        *value = args::as_real(key, &value_of(&s, key)?)?;
+        Ok(())
+    })
+}
+
+/// Reads any result or option as text: "reason", "method", "side", ...
+///
+/// buf, cap, need: as in rkn_option_reference. Otherwise as rkn_krylov_get_int.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_get_string(
+    s: *const rkn_krylov,
+    key: *const c_char,
+    buf: *mut c_char,
+    cap: i64,
+    need: *mut i64,
+) -> rkn_status {
+    guard("rkn_krylov_get_string", || {
+        let s = handle::inspect(s, "s")?;
+        args::write_text(&args::as_text(&value_of(&s, args::text(key, "key")?)?), buf, cap, need)
+    })
+}
+
+/// Sets the monitor, called after each iteration; see rkn_monitor_fn.
+///
+/// monitor: NULL takes it away. user: passed back to it. release: called once with `user` when the
+/// monitor is let go; may be NULL.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_monitor(
+    s: *mut rkn_krylov,
+    monitor: rkn_monitor_fn,
+    user: *mut c_void,
+    release: rkn_release_fn,
+) -> rkn_status {
+    guard("rkn_krylov_set_monitor", || {
+        let s = handle::exclusive(s, "s")?;
+        let new = monitor.map(|function| Box::new(HostMonitor { function, user: User::new(user, release) }) as Box<_>);
+        let old = s.setup.borrow().monitor.replace(new);
+        drop(old);
+        Ok(())
+    })
+}
+
+/// Replaces the test residual_norm <= target by the caller's own; see rkn_converged_fn.
+///
+/// converged: NULL brings the library's test back. user, release: as in rkn_krylov_set_monitor.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_converged(
+    s: *mut rkn_krylov,
+    converged: rkn_converged_fn,
+    user: *mut c_void,
+    release: rkn_release_fn,
+) -> rkn_status {
+    guard("rkn_krylov_set_converged", || {
+        let s = handle::exclusive(s, "s")?;
+        let new = converged.map(|function| Box::new(HostConverged { function, user: User::new(user, release) }) as Box<_>);
+        let old = s.setup.borrow().converged.replace(new);
+        drop(old);
+        Ok(())
+    })
+}
+
+/// Sets the local inner products; see rkn_inner_fn. For shared degrees of freedom, mass matrices
+/// and vectors with ghost entries. Throws the memory away; excludes weights.
+///
+/// inner: NULL brings the library's own back. user, release: as in rkn_krylov_set_monitor.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (weights are set).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_inner(
+    s: *mut rkn_krylov,
+    inner: rkn_inner_fn,
+    user: *mut c_void,
+    release: rkn_release_fn,
+) -> rkn_status {
+    guard("rkn_krylov_set_inner", || {
+        let s = handle::exclusive(s, "s")?;
+        if inner.is_some() && !s.setup.borrow().weights.is_empty() {
+            return Err(Error::State("weights are set; remove them before setting an inner product".to_string()));
+        }
+        let new = inner.map(|function| Rc::new(HostInner { function, user: User::new(user, release) }));
+        let old = s.inner.replace(new);
+        *s.solver.borrow_mut() = None;
+        drop(old);
+        Ok(())
+    })
+}
+
+/// Sets a weighted inner product, <x, y> = sum of w_i conj(x_i) y_i over this rank's entries.
+/// Norms and tolerances are then in that inner product.
+///
+/// n: the order of the systems to come. weights: n positive numbers, copied; NULL removes them.
+/// Throws the memory away.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_ARGUMENT (not positive),
+/// RKN_ERR_NONFINITE, RKN_ERR_STATE (an inner product is set).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_weights(s: *mut rkn_krylov, n: i64, weights: *const f64) -> rkn_status {
+    guard("rkn_krylov_set_weights", || {
+        let s = handle::exclusive(s, "s")?;
+        let n = args::length(n, "n")?;
+        if !weights.is_null() && s.inner.borrow().is_some() {
+            return Err(Error::State("an inner product is set; remove it before setting weights".to_string()));
+        }
+        let weights = if weights.is_null() { &[] } else { args::slice::<f64>(weights.cast(), n, "weights")? };
+        s.setup.borrow_mut().set_weights(weights)?;
+        *s.solver.borrow_mut() = None;
+        Ok(())
+    })
+}
+
+/// Sets row and column scaling: the solver then works on (S1 A S2^-1)(S2 x) = S1 b, with M scaled
+/// alike; b, x and the reported residual norm stay unscaled. With norm = weighted the tested norm is
+/// ||S1 (b - A x)||.
+///
+/// n: the order of the systems to come. left, right: n positive numbers each, the diagonals of S1
+/// and S2, copied; NULL stands for ones.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_ARGUMENT (not positive),
+/// RKN_ERR_NONFINITE.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_scaling(s: *mut rkn_krylov, n: i64, left: *const f64, right: *const f64) -> rkn_status {
+    guard("rkn_krylov_set_scaling", || {
+        let s = handle::exclusive(s, "s")?;
+        let n = args::length(n, "n")?;
+        let vector = |p: *const f64, name| -> Result<Option<&[f64]>> {
+            if p.is_null() { Ok(None) } else { args::slice::<f64>(p.cast(), n, name).map(Some) }
+        };
+        let done = s.setup.borrow_mut().set_scaling(vector(left, "left")?, vector(right, "right")?);
+        done
+    })
+}
+
+/// Runs `f` on the solver of A's scalar, made now if need be; with a new scalar the memory starts
+/// afresh.
+fn with_solver<T: Erase, R>(s: &rkn_krylov, f: impl FnOnce(&mut Krylov<T>, &Setup) -> Result<R>) -> Result<R> {
+    let mut slot = s.solver.borrow_mut();
+    if slot.as_ref().is_none_or(|(kind, _)| *kind != T::KIND) {
+        *slot = Some((T::KIND, Box::new(Krylov::<T>::default())));
+    }
+    let (_, any) = slot.as_mut().expect("just made");
+    let solver = any.downcast_mut::<Krylov<T>>().ok_or_else(|| Error::Internal("a solver of another scalar".to_string()))?;
+    solver.inner = s.inner.borrow().clone().map(|inner| inner as Rc<_>);
+    f(solver, &s.setup.borrow())
+}
+
+fn typed<'a, T: Erase>(a: &'a AnyOperator, m: Option<&'a AnyOperator>) -> Result<(&'a Operator<T>, Option<&'a Operator<T>>)> {
+    Ok((a.of::<T>("A")?, m.map(|m| m.of::<T>("M")).transpose()?))
+}
+
+/// Checks operators against options and makes all arrays ahead of the first solve, the solver's own
+/// preconditioner included. The next solve of this shape then allocates nothing.
+///
+/// A: square. M: a preconditioner, or NULL.
+/// Errors: as rkn_krylov_solve.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_prepare(s: *mut rkn_krylov, A: *const rkn_operator, M: *const rkn_operator) -> rkn_status {
+    guard("rkn_krylov_prepare", || {
+        let s = handle::exclusive(s, "s")?;
+        let a = handle::shared(A, "A")?;
+        let m = handle::shared_or_null(M, "M")?;
+        by_scalar!(a.any().kind(), T => {
+            let (a, m) = typed::<T>(a.any(), m.as_ref().map(|m| m.any()))?;
+            with_solver(&s, |solver, setup| solver.prepare(setup, a, m))
+        })
+    })
+}
+
+/// Solves A x = b.
+///
+/// A: square, n x n (this rank's rows of it). M: an operator that approximates the inverse of A, or
+/// NULL; must be NULL if the option "preconditioner" is set. Neither is kept.
+/// b: n scalars of A's kind. x: n scalars, must not overlap b; read only if initial_guess is x.
+/// Returns RKN_OK if the tolerance is met; RKN_STOP_ITERATIONS, _TIME, _STAGNATION, _MONITOR, _INTERRUPT,
+/// _BREAKDOWN or _PRECISION with the best point in x; after an error during the iterations x holds the
+/// last sound iterate.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SCALAR, RKN_ERR_SIZE, RKN_ERR_ARGUMENT,
+/// RKN_ERR_STATE, RKN_ERR_NONFINITE (in b, x or what an operator delivers), RKN_ERR_INDEFINITE (cg, minres), RKN_ERR_SINGULAR,
+/// RKN_ERR_CALLBACK (the value is in "callback_status"), RKN_ERR_MEMORY.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_solve(
+    s: *mut rkn_krylov,
+    A: *const rkn_operator,
+    M: *const rkn_operator,
+    b: *const c_void,
+    x: *mut c_void,
+) -> rkn_status {
+    guard("rkn_krylov_solve", || {
+        let s = handle::exclusive(s, "s")?;
+        let a = handle::shared(A, "A")?;
+        let m = handle::shared_or_null(M, "M")?;
+        let outcome = by_scalar!(a.any().kind(), T => {
+            let (a, m) = typed::<T>(a.any(), m.as_ref().map(|m| m.any()))?;
+            solve_typed(&s, a, m, b, x)
+        });
+        record(&s, &outcome);
+        outcome
+    })
+}
+
+fn solve_typed<T: Erase>(
+    s: &rkn_krylov,
+    a: &Operator<T>,
+    m: Option<&Operator<T>>,
+    b: *const c_void,
+    x: *mut c_void,
+) -> Result<Outcome> {
+    let n = a.nrows();
+    let b = args::slice::<T>(b, n, "b")?;
+    let x = args::slice_mut::<T>(x, n, "x")?;
+    if args::overlap(b, x) {
+        return Err(Error::argument("x", "overlapping b", "be memory of its own"));
+    }
+    with_solver(s, |solver, setup| solver.solve(setup, a, m, b, x))
+}
+
+/// Keeps how a solve ended for the getters.
+fn record(s: &rkn_krylov, outcome: &Result<Outcome>) {
+    let (status, reason, callback) = match outcome {
+        Ok(Outcome::Converged) => (RKN_OK, "converged".to_string(), 0),
+        Ok(Outcome::Stopped(stop)) => (*stop as i32, stop.sentence().to_string(), 0),
+        Err(e) => (e.status(), e.to_string(), if let Error::Callback { value, .. } = e { *value } else { 0 }),
+    };
+    s.status.set(status);
+    s.callback_status.set(callback);
+    s.reason.replace(reason);
+}
+
+/// The tested residual norms of the last solve (or of the running one, from its callbacks): one at
+/// the start and one an iteration, at most 100 000.
+///
+/// norms: room for cap numbers; may be NULL if cap is 0. need: gets how many there are; may be NULL.
+/// With cap 0 and need given the call only counts.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_history(s: *const rkn_krylov, norms: *mut f64, cap: i64, need: *mut i64) -> rkn_status {
+    guard("rkn_krylov_history", || {
+        let s = handle::inspect(s, "s")?;
+        let setup = s.setup.borrow();
+        let history = setup.history.borrow();
+        let cap = args::length(cap, "cap")?;
+        if !need.is_null() {
+            *args::out(need, "need")? = history.len() as i64;
+        }
+        if cap == 0 && !need.is_null() {
+            return Ok(());
+        }
+        if cap < history.len() {
+            return Err(Error::size("cap", cap, format!("be at least {}", history.len())));
+        }
+        args::slice_mut::<f64>(norms.cast(), history.len(), "norms")?.copy_from_slice(&history);
+        Ok(())
+    })
+}
+
+/// Throws away what earlier solves taught (recycled space, own preconditioner, previous solution);
+/// options and arrays stay.
+///
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_forget(s: *mut rkn_krylov) -> rkn_status {
+    guard("rkn_krylov_forget", || {
+        let s = handle::exclusive(s, "s")?;
+        if let Some((kind, any)) = s.solver.borrow_mut().as_mut() {
+            by_scalar!(*kind, T => forget::<T>(any.as_mut()));
+        }
+        s.setup.borrow().report.borrow_mut().recycled = 0;
+        Ok(())
+    })
+}
+
+fn forget<T: Scalar>(any: &mut dyn Any) {
+    if let Some(solver) = any.downcast_mut::<Krylov<T>>() {
+        solver.forget();
+    }
+}
+
+/// What is really in force: the method, each option with its value (a star marks those that were
+/// set), and how the last solve ended.
+///
+/// buf, cap, need: as in rkn_option_reference.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_view(s: *const rkn_krylov, buf: *mut c_char, cap: i64, need: *mut i64) -> rkn_status {
+    guard("rkn_krylov_view", || {
+        let s = handle::inspect(s, "s")?;
+        let setup = s.setup.borrow();
+        let report = setup.report.borrow();
+        let mut text = format!("krylov: {}\n", setup.method);
+        setup.options.describe(&mut text);
+        let counts = &report.counts;
+        text.push_str(&format!("last solve: {}\n", s.reason.borrow()));
+        text.push_str(&format!(
+            "  {} iterations, {} applies ({} for recycling, {} for true residuals), {} restarts, {} vectors held\n",
+            counts.iterations, counts.applies, counts.recycle_applies, counts.verify_applies, counts.restarts, report.recycled
+        ));
+        text.push_str(&format!("  residual {:.3e}, relative {:.3e}, target {:.3e}\n", report.residual_norm, report.relative_residual, report.target));
+        args::write_text(&text, buf, cap, need)
+    })
+}
+
+/// The texts of the option table, made once, for rkn_krylov_option.
+static OPTION_TEXTS: Lazy<Vec<[CString; 3]>> = Lazy::new(|| {
+    let c = |text: &str| CString::new(text).unwrap_or_default();
+    KRYLOV
+        .iter()
+        .map(|row| {
+            let used = if row.methods.is_empty() { "all".to_string() } else { row.methods.join(", ") };
+            let kind = if matches!(row.default, Start::Result) { "result" } else { "option" };
+            [c(row.key), c(row.of.name()), c(&format!("{} ({kind}; {used})", row.sentence))]
+        })
+        .collect()
+});
+
+/// The i-th key of the Krylov solvers, options first, then results; for tools that list or forward
+/// them.
+///
+/// i: from 0. key, type, doc: get static texts: the key, "int", "real" or "string", and a sentence;
+/// each may be NULL.
+/// Errors: RKN_ERR_INDEX (i is past the end).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_option(i: i64, key: *mut *const c_char, r#type: *mut *const c_char, doc: *mut *const c_char) -> rkn_status {
+    guard("rkn_krylov_option", || {
+        let texts = usize::try_from(i).ok().and_then(|i| OPTION_TEXTS.get(i));
+        let texts = texts.ok_or_else(|| Error::Index(format!("argument 'i' is {i}, must lie in 0..{}", OPTION_TEXTS.len() - 1)))?;
+        for (to, text) in [key, r#type, doc].into_iter().zip(texts) {
+            if !to.is_null() {
+                *args::out(to, "key")? = text.as_ptr();
+            }
+        }
+        Ok(())
+    })
+}

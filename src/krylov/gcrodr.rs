@@ -1,0 +1,319 @@
+//! GCRO-DR(m, k): GMRES with deflated restarting that keeps its space from system to system.
+//!
+//! Parks, de Sturler, Mackey, Johnson, Maiti, "Recycling Krylov subspaces for sequences of linear
+//! systems", SIAM J. Sci. Comput. 28 (2006), algorithm in the appendix; flexible form after
+//! Carvalho, Gratton, Lago, Vasseur, "A flexible generalized conjugate residual method with inner
+//! orthogonalization and deflated restarting", SIAM J. Matrix Anal. Appl. 32 (2011).
+//!
+//! | paper        | here                                       |
+//! |--------------|--------------------------------------------|
+//! | U_k          | `arnoldi.z`, first k columns, unit length   |
+//! | C_k          | `arnoldi.w`, first k columns: A U = C D     |
+//! | D_k          | `lengths`, 1 / ||u_j||                      |
+//! | V, Z         | the columns behind them                    |
+//! | B_k, Hbar    | `arnoldi.b`, `arnoldi.hessenberg`          |
+//! | Gbar         | `g` = [D B; 0 Hbar]                        |
+//!
+//! Differs from the paper: the harmonic Ritz problem is solved from a QR factorisation of Gbar
+//! (`linalg::small::Ritz`); U is kept in solution coordinates, so it survives a change of the
+//! preconditioner; A U is not renewed when the operator has not changed; every cycle starts from
+//! a residual formed as b - A x.
+
+use super::arnoldi::Arnoldi;
+use super::gmres::recurrence_start;
+use super::options::Place;
+use super::problem::{Identity, Problem, Verdict};
+use super::stagnation::Stagnation;
+use super::{Method, Outcome};
+use crate::linalg::small::{self, Ritz};
+use crate::linalg::{kernels, Panel, PanelMut};
+use crate::runtime::options::Options;
+use crate::runtime::{memory, Error, Result, Scalar};
+
+/// Columns of U that the operator is applied to at once.
+const BATCH: usize = 4;
+
+/// A column of A U that keeps less than this share of its length beside the others (squared) is
+/// dropped: Cholesky-QR cannot tell it from them.
+const DEPENDENT: f64 = 1e-13;
+
+pub struct Gcrodr<T: Scalar, S: Scalar<Wide = T::Wide>> {
+    arnoldi: Arnoldi<T, S>,
+    r: Vec<T>,
+    mr: Vec<T>,
+    /// Vectors to keep; one more where a conjugate pair asks for it.
+    recycle: usize,
+    /// Test against [U Z], not [U V].
+    tests_search: bool,
+    lengths: Vec<f64>,
+    /// Names the operator that C = A U D^-1 belongs to; `None` when C must be renewed.
+    image_of: Option<Identity>,
+    ritz: Ritz<T::Wide>,
+    g: Vec<T::Wide>,
+    yt: Vec<T::Wide>,
+    new_c: Vec<T::Wide>,
+    new_u: Vec<T::Wide>,
+    coefficients: Vec<S>,
+    gram: Vec<S>,
+    tile: Vec<S>,
+    /// A batch of columns of U and of A U in working precision.
+    columns: [Vec<T>; 2],
+    pivots: Vec<usize>,
+    left: Vec<f64>,
+}
+
+impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
+    pub fn new(n: usize, options: &Options) -> Result<Self> {
+        let (m, recycle) = (options.count("restart"), options.count("recycle"));
+        if 2 * recycle > m {
+            return Err(Error::argument("recycle", recycle, format!("be at most half of restart, {}", m / 2)));
+        }
+        let zero = <T::Wide as Scalar>::ZERO;
+        let square = memory::product(m + 1, m + 1, "projected problem")?;
+        let small = || memory::filled(square, zero, "projected problem");
+        let left = options.text("side") == "left";
+        let panel = || memory::filled(memory::product(n, BATCH.min(recycle + 1), "recycled image")?, T::ZERO, "recycled image");
+        Ok(Gcrodr {
+            arnoldi: Arnoldi::new(n, m, true, options)?,
+            r: memory::filled(n, T::ZERO, "residual")?,
+            mr: memory::filled(if left { n } else { 0 }, T::ZERO, "residual")?,
+            recycle,
+            tests_search: options.text("test_basis") == "search",
+            lengths: memory::with_capacity(recycle + 1, "recycle space")?,
+            image_of: None,
+            ritz: Ritz::new(m)?,
+            g: small()?,
+            yt: small()?,
+            new_c: small()?,
+            new_u: small()?,
+            coefficients: memory::filled(square, S::ZERO, "projected problem")?,
+            gram: memory::filled(square, S::ZERO, "projected problem")?,
+            tile: memory::filled(kernels::rotate_len(recycle + 1), S::ZERO, "projected problem")?,
+            columns: [panel()?, panel()?],
+            pivots: memory::with_capacity(recycle + 1, "recycle space")?,
+            left: memory::with_capacity(recycle + 1, "recycle space")?,
+        })
+    }
+
+    /// C <- A U, orthonormal again; U follows. One block apply of k columns.
+    fn renew_images(&mut self, p: &mut Problem<T>) -> Result<()> {
+        let (k, n) = (self.arnoldi.k, self.r.len());
+        let left = p.settings.place == Place::Left && p.m.is_some();
+        let before = p.counts.applies;
+        let [u, c] = &mut self.columns;
+        for first in (0..k).step_by(BATCH) {
+            let count = BATCH.min(k - first);
+            kernels::convert(&self.arnoldi.z[first * n..(first + count) * n], u);
+            if left {
+                for j in 0..count {
+                    p.image(&u[j * n..][..n], &mut c[j * n..][..n])?;
+                }
+            } else {
+                p.apply_panel(Panel::packed(u, n, count), PanelMut::packed(c, n, count));
+            }
+            kernels::convert(&c[..count * n], &mut self.arnoldi.w[first * n..(first + count) * n]);
+        }
+        p.counts.recycle_applies += p.counts.applies - before;
+        self.orthonormalise_images(p)?;
+        self.normalise_lengths(p)
+    }
+
+    /// Cholesky-QR of C = A U, twice, with pivoting: C <- C P R^-1, U <- U P R^-1. Dependent
+    /// columns are dropped from both.
+    fn orthonormalise_images(&mut self, p: &mut Problem<T>) -> Result<()> {
+        let n = self.r.len();
+        for _ in 0..2 {
+            let k = self.arnoldi.k;
+            self.gram_of_images(p, k)?;
+            small::pivoted_cholesky(&mut self.g, k, DEPENDENT, &mut self.pivots, &mut self.left, &mut self.new_u);
+            let rank = self.pivots.len();
+            // Columns of P R^-1.
+            for j in 0..rank {
+                let column = &mut self.new_c[..rank];
+                column.fill(<T::Wide as Scalar>::ZERO);
+                column[j] = <T::Wide as Scalar>::ONE;
+                small::solve_upper(&self.new_u, k, rank, column);
+                let q = &mut self.coefficients[j * k..(j + 1) * k];
+                q.fill(S::ZERO);
+                for (i, pivot) in self.pivots.iter().enumerate() {
+                    q[*pivot] = S::narrow(column[i]);
+                }
+            }
+            kernels::rotate(&mut self.arnoldi.w, n, k, &self.coefficients, rank, &mut self.tile);
+            kernels::rotate(&mut self.arnoldi.z, n, k, &self.coefficients, rank, &mut self.tile);
+            self.arnoldi.k = rank;
+        }
+        Ok(())
+    }
+
+    /// g <- C^H C over all ranks.
+    fn gram_of_images(&mut self, p: &mut Problem<T>, k: usize) -> Result<()> {
+        let n = self.r.len();
+        self.local_products(p, Columns::C, 0..k, 0..k, Target::G(k));
+        let g = &mut self.g[..k * k];
+        p.space.sum(g)?;
+        if g.iter().any(|v| !v.finite()) {
+            let c = Panel::packed(&self.arnoldi.w, n, k);
+            let bad = (0..k).find_map(|j| kernels::first_nonfinite(c.col(j)).map(|i| (j, i)));
+            return Err(Error::NonFinite(match bad {
+                Some((j, i)) => format!("A u has {} at position {i}, must be finite", c.col(j)[i]),
+                None => "A u is not finite on another rank, or its norm overflows".to_string(),
+            }));
+        }
+        Ok(())
+    }
+
+    /// Local inner products of columns of [C V] with columns of [C V] or [U Z], column by column
+    /// into `g` or `yt`.
+    fn local_products(&mut self, p: &Problem<T>, of: Columns, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>, target: Target) {
+        let n = self.r.len();
+        let source = if of == Columns::C { &self.arnoldi.w } else { &self.arnoldi.z };
+        let x = Panel::packed(&self.arnoldi.w, n, rows.end).cols(rows.start, rows.end);
+        let y = Panel::packed(source, n, columns.end).cols(columns.start, columns.end);
+        let (out, ld, first) = match target {
+            Target::G(ld) => (&mut self.g, ld, 0),
+            Target::Yt(ld) => (&mut self.yt, ld, columns.start * ld + rows.start),
+        };
+        let height = rows.len();
+        if p.space.is_euclidean() {
+            let gram = &mut self.gram[..height * columns.len()];
+            kernels::gram(x, y, gram);
+            for j in 0..columns.len() {
+                let to = &mut out[first + j * ld..][..height];
+                to.iter_mut().zip(&gram[j * height..]).for_each(|(v, u)| *v = u.wide());
+            }
+        } else {
+            let column = &mut self.columns[0][..n];
+            for j in 0..columns.len() {
+                kernels::convert(y.col(j), column);
+                p.space.local(x, column, &mut out[first + j * ld..][..height]);
+            }
+        }
+    }
+
+    /// D from the lengths of U's columns, which become unit vectors: A U = C D.
+    fn normalise_lengths(&mut self, p: &mut Problem<T>) -> Result<()> {
+        let (k, n) = (self.arnoldi.k, self.r.len());
+        let squares = &mut self.new_c[..k];
+        for (j, square) in squares.iter_mut().enumerate() {
+            let u = &self.arnoldi.z[j * n..][..n];
+            let local = u.iter().map(|v| v.wide().modulus().powi(2)).sum::<f64>();
+            *square = <T::Wide as Scalar>::from_f64(local);
+        }
+        p.space.sum(squares)?;
+        self.lengths.clear();
+        for (j, square) in squares.iter().enumerate() {
+            let length = square.real_part().sqrt();
+            let inverse = if length > 0.0 && length.is_finite() { 1.0 / length } else { 1.0 };
+            kernels::scale(p.space.pool(), inverse, &mut self.arnoldi.z[j * n..][..n]);
+            self.lengths.push(inverse);
+        }
+        Ok(())
+    }
+
+    /// Replaces the recycled space by the harmonic Ritz vectors of smallest modulus of the cycle
+    /// that just ended.
+    fn recycle(&mut self, p: &mut Problem<T>) -> Result<()> {
+        let (k, s, n) = (self.arnoldi.k, self.arnoldi.steps(), self.r.len());
+        let (rows, columns) = (k + s + 1, k + s);
+        self.assemble_g(rows, columns);
+        self.assemble_yt(p, rows, columns)?;
+        let found = self.ritz.keep(&self.g, &self.yt, rows, columns, self.recycle, self.recycle + 1, &mut self.new_c, &mut self.new_u);
+        if found == 0 {
+            return Ok(());
+        }
+        let narrow = |from: &[T::Wide], to: &mut [S]| to.iter_mut().zip(from).for_each(|(v, u)| *v = S::narrow(*u));
+        narrow(&self.new_c[..rows * found], &mut self.coefficients);
+        kernels::rotate(&mut self.arnoldi.w, n, rows, &self.coefficients, found, &mut self.tile);
+        narrow(&self.new_u[..columns * found], &mut self.coefficients);
+        kernels::rotate(&mut self.arnoldi.z, n, columns, &self.coefficients, found, &mut self.tile);
+        self.arnoldi.k = found;
+        self.normalise_lengths(p)
+    }
+
+    /// Gbar = [D B; 0 Hbar].
+    fn assemble_g(&mut self, rows: usize, columns: usize) {
+        let (k, h) = (self.arnoldi.k, &self.arnoldi.hessenberg);
+        let g = &mut self.g[..rows * columns];
+        g.fill(<T::Wide as Scalar>::ZERO);
+        for j in 0..k {
+            g[j * rows + j] = <T::Wide as Scalar>::from_f64(self.lengths[j]);
+        }
+        for j in 0..columns - k {
+            let column = &mut g[(k + j) * rows..(k + j + 1) * rows];
+            column[..k].copy_from_slice(&self.arnoldi.b[j * self.arnoldi.capacity..][..k]);
+            column[k..k + j + 2].copy_from_slice(&h.h[j * h.rows()..][..j + 2]);
+        }
+    }
+
+    /// Y^H T for the chosen test basis T and Y = [C V]: one reduction.
+    fn assemble_yt(&mut self, p: &mut Problem<T>, rows: usize, columns: usize) -> Result<()> {
+        let k = self.arnoldi.k;
+        self.yt[..rows * columns].fill(<T::Wide as Scalar>::ZERO);
+        let tested = if self.tests_search { columns } else { k };
+        if tested > 0 {
+            self.local_products(p, Columns::U, 0..rows, 0..tested, Target::Yt(rows));
+            p.space.sum(&mut self.yt[..rows * tested])?;
+        }
+        for j in tested..columns {
+            self.yt[j * rows + j] = <T::Wide as Scalar>::ONE;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    C,
+    U,
+}
+
+/// Where products go: `g` or `yt`, with its leading dimension.
+enum Target {
+    G(usize),
+    Yt(usize),
+}
+
+impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
+    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+        let mut stagnation = Stagnation::new(p.tested_norm);
+        if self.arnoldi.k > 0 && verdict == Verdict::Continue {
+            let identity = p.identity();
+            if self.image_of != Some(identity) {
+                self.image_of = None;
+                self.renew_images(p)?;
+                self.image_of = Some(identity);
+            }
+        }
+        loop {
+            match verdict {
+                Verdict::Converged => return Ok(Outcome::Converged),
+                Verdict::Stop(stop) => return Ok(Outcome::Stopped(stop)),
+                Verdict::Continue => {}
+            }
+            let (start, beta) = recurrence_start(p, &self.r, &mut self.mr)?;
+            let end = self.arnoldi.cycle(p, start, beta);
+            let updated = self.arnoldi.update(p, &self.lengths, x);
+            let failed = end.is_err() || updated.is_err();
+            let closed = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation);
+            // A cycle that failed teaches nothing: the old space stays.
+            let steps = self.arnoldi.steps();
+            if !failed && steps >= self.recycle.min(self.arnoldi.capacity - self.arnoldi.k) {
+                self.recycle(p)?;
+                self.image_of = Some(p.identity());
+            }
+            verdict = closed?;
+            p.log_cycle("gcrodr");
+        }
+    }
+
+    fn forget(&mut self) {
+        self.arnoldi.k = 0;
+        self.image_of = None;
+    }
+
+    fn recycled(&self) -> usize {
+        self.arnoldi.k
+    }
+}

@@ -1,0 +1,458 @@
+//! Krylov solvers with memory for sequences A_i x_i = b_i.
+//!
+//! A method is one file (`cg`, `minres`, `gmres`, `bicgstab`, `gcrodr`) written against a
+//! [`Problem`]: the linear system with its preconditioner, scaling, nullspaces, inner products,
+//! counts and stopping test. [`Krylov`] holds what lasts from solve to solve; [`Setup`] holds what
+//! the user chose, whatever the scalar.
+
+mod arnoldi;
+mod bicgstab;
+mod cg;
+mod gcrodr;
+mod gmres;
+mod minres;
+pub mod options;
+pub mod problem;
+mod stagnation;
+
+use crate::linalg::space::{Inner, Scratch};
+use crate::linalg::{kernels, Space};
+use crate::operator::{check, precond, Operator, Side};
+use crate::runtime::context::LOG_SOLVE;
+use crate::runtime::monitor::Monitor;
+use crate::runtime::options::Options;
+use crate::runtime::{memory, Context, Error, Result, Scalar, Stop};
+use options::{Guess, Settings, KRYLOV, METHODS};
+use problem::{Converged, Counts, Nullspaces, Problem, Scaling};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How a method ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Converged,
+    Stopped(Stop),
+}
+
+/// A Krylov method with its work arrays and its memory.
+trait Method<T: Scalar> {
+    /// Improves x until the problem's test says stop. On an error x is the last sound iterate.
+    fn solve(&mut self, problem: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome>;
+
+    /// Throws away what earlier solves taught.
+    fn forget(&mut self) {}
+
+    /// Vectors held for the next solve.
+    fn recycled(&self) -> usize {
+        0
+    }
+}
+
+/// What the last solve did.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    pub counts: Counts,
+    pub reductions: usize,
+    pub recycled: usize,
+    pub solves: usize,
+    pub rebuilds: usize,
+    pub residual_norm: f64,
+    pub relative_residual: f64,
+    pub recurrence_norm: f64,
+    pub target: f64,
+    pub setup_seconds: f64,
+    pub solve_seconds: f64,
+}
+
+/// The user's choices and callbacks, and the report of the last solve.
+pub struct Setup {
+    pub context: Arc<Context>,
+    pub method: &'static str,
+    pub options: Options,
+    pub scaling: Scaling,
+    pub weights: Vec<f64>,
+    pub monitor: RefCell<Option<Box<dyn Monitor>>>,
+    pub converged: RefCell<Option<Box<dyn Converged>>>,
+    pub report: RefCell<Report>,
+    pub history: RefCell<Vec<f64>>,
+}
+
+/// Residual norms kept of one solve at most.
+const HISTORY: usize = 100_000;
+
+impl Setup {
+    pub fn new(context: Arc<Context>, method: &str) -> Result<Self> {
+        let method = METHODS
+            .iter()
+            .find(|known| **known == method)
+            .ok_or_else(|| crate::runtime::options::unknown("method", method, METHODS.iter().copied()))?;
+        Ok(Setup {
+            context,
+            method,
+            options: Options::new(KRYLOV, method),
+            scaling: Scaling::default(),
+            weights: Vec::new(),
+            monitor: RefCell::new(None),
+            converged: RefCell::new(None),
+            report: RefCell::new(Report::default()),
+            history: RefCell::new(Vec::new()),
+        })
+    }
+
+    /// Row and column scaling of length `n`; `None` stands for ones.
+    pub fn set_scaling(&mut self, left: Option<&[f64]>, right: Option<&[f64]>) -> Result<()> {
+        let take = |name, s: Option<&[f64]>| -> Result<Vec<f64>> {
+            let s = s.unwrap_or_default();
+            positive(name, s)?;
+            memory::copied(s, "scaling")
+        };
+        let (left, right) = (take("left", left)?, take("right", right)?);
+        self.scaling = Scaling { left, right, version: self.scaling.version + 1 };
+        Ok(())
+    }
+
+    /// Weights of the inner product; an empty slice removes them.
+    pub fn set_weights(&mut self, weights: &[f64]) -> Result<()> {
+        positive("weights", weights)?;
+        self.weights = memory::copied(weights, "weights")?;
+        self.scaling.version += 1;
+        Ok(())
+    }
+}
+
+fn positive(name: &'static str, values: &[f64]) -> Result<()> {
+    check::finite(name, values)?;
+    match values.iter().position(|v| *v <= 0.0) {
+        None => Ok(()),
+        Some(p) => Err(Error::argument(name, format!("{} at position {p}", values[p]), "be positive")),
+    }
+}
+
+/// What the arrays of a method depend on; when it changes they, and the memory, are made anew.
+#[derive(PartialEq, Clone)]
+struct Shape {
+    n: usize,
+    restart: usize,
+    recycle: usize,
+    words: [String; 4],
+}
+
+/// A preconditioner that the solver built from the key `preconditioner`.
+struct Own<T: Scalar> {
+    spec: String,
+    m: Operator<T>,
+    id: u64,
+    version: u64,
+}
+
+/// The memory of a solver for one kind of scalar.
+pub struct Krylov<T: Scalar> {
+    method: Option<(Shape, Box<dyn Method<T>>)>,
+    own: Option<Own<T>>,
+    pub inner: Option<Rc<dyn Inner<T>>>,
+    scratch: Scratch<T>,
+    nullspaces: Nullspaces<T>,
+    nullspaces_of: Option<(u64, u64)>,
+    work: [Vec<T>; 2],
+    scaled_b: Vec<T>,
+    previous: Vec<T>,
+}
+
+impl<T: Scalar> Default for Krylov<T> {
+    fn default() -> Self {
+        Krylov {
+            method: None,
+            own: None,
+            inner: None,
+            scratch: Scratch::default(),
+            nullspaces: Nullspaces { right: Vec::new(), left: Vec::new() },
+            nullspaces_of: None,
+            work: [Vec::new(), Vec::new()],
+            scaled_b: Vec::new(),
+            previous: Vec::new(),
+        }
+    }
+}
+
+impl<T: Scalar> Krylov<T> {
+    /// Throws away what earlier solves taught; options and arrays stay.
+    pub fn forget(&mut self) {
+        if let Some((_, method)) = &mut self.method {
+            method.forget();
+        }
+        self.own = None;
+        self.previous.clear();
+    }
+
+    pub fn recycled(&self) -> usize {
+        self.method.as_ref().map_or(0, |(_, method)| method.recycled())
+    }
+
+    /// Checks the operators against the options and makes all arrays, so that the next solve of
+    /// this shape allocates nothing.
+    pub fn prepare(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
+        Settings::read(&setup.options)?;
+        let n = a.nrows();
+        if a.ncols() != n {
+            return Err(Error::size("A", format!("{n} x {}", a.ncols()), "be square"));
+        }
+        if let Some(m) = m.filter(|m| m.nrows() != n || m.ncols() != n) {
+            return Err(Error::size("M", format!("{} x {}", m.nrows(), m.ncols()), format!("be {n} x {n}")));
+        }
+        for (name, values) in [("left", &setup.scaling.left), ("right", &setup.scaling.right), ("weights", &setup.weights)] {
+            if !values.is_empty() && values.len() != n {
+                return Err(Error::size(name, values.len(), format!("be {n}, the order of A")));
+            }
+        }
+        self.prepare_preconditioner(setup, a, m)?;
+        self.prepare_arrays(setup, n)
+    }
+
+    fn prepare_preconditioner(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
+        let spec = setup.options.text("preconditioner");
+        if spec.is_empty() {
+            self.own = None;
+            return Ok(());
+        }
+        if m.is_some() {
+            return Err(Error::argument("M", "an operator", "be NULL when the key 'preconditioner' is set"));
+        }
+        match &mut self.own {
+            Some(own) if own.spec == spec && own.id == a.id() => {
+                let version = a.version();
+                if own.version != version {
+                    // A failed refresh leaves it unusable, so the next solve must try again.
+                    own.version = 0;
+                    own.m.changed()?;
+                    own.version = version;
+                    setup.report.borrow_mut().rebuilds += 1;
+                }
+            }
+            _ => {
+                self.own = None;
+                let m = precond::create(setup.context.clone(), a, spec)?;
+                self.own = Some(Own { spec: spec.to_string(), m, id: a.id(), version: a.version() });
+                setup.report.borrow_mut().rebuilds += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare_arrays(&mut self, setup: &Setup, n: usize) -> Result<()> {
+        let o = &setup.options;
+        let words = ["side", "basis", "test_basis", "orthogonalization"];
+        let same = self.method.as_ref().is_some_and(|(shape, _)| {
+            shape.n == n
+                && shape.restart == o.count("restart")
+                && shape.recycle == o.count("recycle")
+                && words.iter().zip(&shape.words).all(|(key, word)| o.text(key) == word)
+        });
+        if !same {
+            self.method = None;
+            let shape =
+                Shape { n, restart: o.count("restart"), recycle: o.count("recycle"), words: words.map(|key| o.text(key).to_string()) };
+            let single = o.text("basis") == "single";
+            let method: Box<dyn Method<T>> = match setup.method {
+                "cg" => Box::new(cg::Cg::new(n)?),
+                "minres" => Box::new(minres::Minres::new(n)?),
+                "bicgstab" => Box::new(bicgstab::BiCgStab::new(n)?),
+                "gmres" if single => Box::new(gmres::Gmres::<T, T::Single>::new(n, o)?),
+                "gmres" => Box::new(gmres::Gmres::<T, T>::new(n, o)?),
+                _ if single => Box::new(gcrodr::Gcrodr::<T, T::Single>::new(n, o)?),
+                _ => Box::new(gcrodr::Gcrodr::<T, T>::new(n, o)?),
+            };
+            self.method = Some((shape, method));
+        }
+        let (columns, values) = match setup.method {
+            "gcrodr" => (o.count("restart") + 2, (o.count("restart") + 1).pow(2).max(4)),
+            "gmres" => (o.count("restart") + 2, o.count("restart") + 2),
+            _ => (1, 4),
+        };
+        self.scratch.reserve(n, columns, values, self.inner.is_some())?;
+        for w in &mut self.work {
+            resize(w, n)?;
+        }
+        resize(&mut self.scaled_b, if setup.scaling.left.is_empty() { 0 } else { n })?;
+        let history = HISTORY.min(o.count("max_iterations") + 1);
+        let mut kept = setup.history.borrow_mut();
+        if kept.capacity() < history {
+            kept.clear();
+            memory::reserve(&mut kept, history, "residual history")?;
+        }
+        Ok(())
+    }
+
+    /// Solves A x = b; M approximates the inverse of A. `x` is written in any case but a refused
+    /// call, and holds the best point known on return.
+    pub fn solve(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>, b: &[T], x: &mut [T]) -> Result<Outcome> {
+        let started = Instant::now();
+        {
+            let mut report = setup.report.borrow_mut();
+            *report = Report { solves: report.solves + 1, rebuilds: report.rebuilds, recycled: report.recycled, ..Report::default() };
+        }
+        setup.history.borrow_mut().clear();
+        let prepared = self.prepare(setup, a, m).and_then(|()| {
+            let settings = Settings::read(&setup.options)?;
+            check::finite("b", b)?;
+            if settings.guess == Guess::X {
+                check::finite("x", x)?;
+            }
+            Ok(settings)
+        });
+        let settings = self.agree(setup, prepared)?;
+        let x_is_zero = self.start_x(settings.guess, x);
+        self.prepare_nullspaces(setup, a)?;
+        scale_in(&setup.scaling, b, &mut self.scaled_b, x);
+        let (_, method) = self.method.as_mut().expect("prepared above");
+        let own = self.own.as_ref().map(|own| &own.m);
+        let (mut monitor, mut converged) = (setup.monitor.borrow_mut(), setup.converged.borrow_mut());
+        setup.report.borrow_mut().setup_seconds = started.elapsed().as_secs_f64();
+        let mut problem = Problem {
+            a,
+            m: own.or(m),
+            space: space(&setup.context, &setup.weights, &self.inner, &mut self.scratch),
+            b: if self.scaled_b.is_empty() { b } else { &self.scaled_b },
+            settings,
+            scaling: &setup.scaling,
+            nullspaces: &self.nullspaces,
+            work: self.work.each_mut().map(|w| &mut w[..]),
+            monitor: monitor.as_deref_mut(),
+            converged: converged.as_deref_mut(),
+            history: &setup.history,
+            report: &setup.report,
+            counts: Counts::default(),
+            started,
+            rhs_norm: 0.0,
+            rhs_true_norm: 0.0,
+            target: 0.0,
+            true_norm: f64::NAN,
+            tested_norm: f64::NAN,
+            is_verified: false,
+            recurrence_norm: f64::NAN,
+        };
+        let outcome = method.solve(&mut problem, x, x_is_zero);
+        problem.publish();
+        setup.report.borrow_mut().recycled = method.recycled();
+        scale_out(&setup.scaling, x);
+        self.finish(setup, settings, outcome, x)
+    }
+
+    /// One vote on all that can fail before the first inner product.
+    fn agree(&mut self, setup: &Setup, prepared: Result<Settings>) -> Result<Settings> {
+        if setup.context.reduce_hook().is_none() {
+            return prepared;
+        }
+        self.scratch.reserve(0, 1, 1, false)?;
+        let space = space(&setup.context, &[], &self.inner, &mut self.scratch);
+        if let Err(e) = &prepared {
+            space.fail(e.clone());
+        }
+        space.sum(&mut [])?;
+        prepared
+    }
+
+    /// Puts the initial guess into x; true if that is zero.
+    fn start_x(&self, guess: Guess, x: &mut [T]) -> bool {
+        match guess {
+            Guess::X => return false,
+            Guess::Previous if self.previous.len() == x.len() => {
+                x.copy_from_slice(&self.previous);
+                return false;
+            }
+            _ => {}
+        }
+        x.fill(T::ZERO);
+        true
+    }
+
+    /// Orthonormal nullspaces in the solver's inner product, made anew when the operator changed.
+    fn prepare_nullspaces(&mut self, setup: &Setup, a: &Operator<T>) -> Result<()> {
+        let of = (a.id(), a.version());
+        if self.nullspaces_of == Some(of) {
+            return Ok(());
+        }
+        self.nullspaces_of = None;
+        let (mut right, mut left) = (a.nullspace(Side::Right)?, a.nullspace(Side::Left)?);
+        let space = space(&setup.context, &setup.weights, &self.inner, &mut self.scratch);
+        orthonormal_columns(&space, a.ncols(), &mut right)?;
+        orthonormal_columns(&space, a.nrows(), &mut left)?;
+        self.nullspaces = Nullspaces { right, left };
+        self.nullspaces_of = Some(of);
+        Ok(())
+    }
+
+    fn finish(&mut self, setup: &Setup, settings: Settings, outcome: Result<Outcome>, x: &[T]) -> Result<Outcome> {
+        if settings.guess == Guess::Previous && outcome.is_ok() {
+            resize(&mut self.previous, x.len())?;
+            self.previous.copy_from_slice(x);
+        }
+        if outcome == Ok(Outcome::Stopped(Stop::Interrupt)) {
+            setup.context.clear_interrupt();
+        }
+        setup.context.log(LOG_SOLVE, || {
+            let report = setup.report.borrow();
+            format!(
+                "{}: {} iterations, {} applies, residual {:.3e}, {:.3} s",
+                setup.method,
+                report.counts.iterations,
+                report.counts.applies,
+                report.residual_norm,
+                report.setup_seconds + report.solve_seconds
+            )
+        });
+        outcome
+    }
+}
+
+fn space<'a, T: Scalar>(
+    context: &'a Context,
+    weights: &'a [f64],
+    inner: &Option<Rc<dyn Inner<T>>>,
+    scratch: &'a mut Scratch<T>,
+) -> Space<'a, T> {
+    Space::new(context, (!weights.is_empty()).then_some(weights), inner.clone(), scratch)
+}
+
+fn resize<T: Scalar>(v: &mut Vec<T>, n: usize) -> Result<()> {
+    if v.len() != n {
+        v.clear();
+        memory::reserve(v, n, "work vector")?;
+        v.resize(n, T::ZERO);
+    }
+    Ok(())
+}
+
+/// Modified Gram-Schmidt, twice; a dependent column becomes zero and then projects nothing.
+fn orthonormal_columns<T: Scalar>(space: &Space<T>, n: usize, columns: &mut [T]) -> Result<()> {
+    if n == 0 {
+        return Ok(());
+    }
+    for j in 0..columns.len() / n {
+        let (done, rest) = columns.split_at_mut(j * n);
+        let column = &mut rest[..n];
+        let before = space.norm(column)?;
+        for _ in 0..2 {
+            for q in done.chunks_exact(n) {
+                let c = T::narrow(space.dot(q, column)?);
+                kernels::axpy(space.pool(), -c, q, column);
+            }
+        }
+        let after = space.norm(column)?;
+        let factor = if after > 1e-10 * before { 1.0 / after } else { 0.0 };
+        kernels::scale(space.pool(), factor, column);
+    }
+    Ok(())
+}
+
+/// b' = S1 b, x' = S2 x.
+fn scale_in<T: Scalar>(s: &Scaling, b: &[T], scaled_b: &mut [T], x: &mut [T]) {
+    scaled_b.iter_mut().zip(b).zip(&s.left).for_each(|((v, u), s)| *v = u.scale(*s));
+    x.iter_mut().zip(&s.right).for_each(|(v, s)| *v = v.scale(*s));
+}
+
+/// x = S2^-1 x'.
+fn scale_out<T: Scalar>(s: &Scaling, x: &mut [T]) {
+    x.iter_mut().zip(&s.right).for_each(|(v, s)| *v = v.scale(1.0 / s));
+}

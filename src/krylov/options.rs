@@ -1,0 +1,156 @@
+//! The options and results of the Krylov solvers.
+
+use crate::runtime::options::{Default, Options, Row, Type};
+use crate::runtime::{Error, Result};
+
+pub static METHODS: &[&str] = &["cg", "minres", "gmres", "bicgstab", "gcrodr"];
+
+const ARNOLDI: &[&str] = &["gmres", "gcrodr"];
+
+const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
+    Row { key, of, default, unit: "", methods, sentence }
+}
+
+const fn seconds(row: Row) -> Row {
+    Row { unit: "s", ..row }
+}
+
+const COUNT: Type = Type::Int(0, i64::MAX);
+const POSITIVE: Type = Type::Real(0.0, f64::MAX);
+
+pub static KRYLOV: &[Row] = &[
+    row("rtol", Type::Real(0.0, 1.0), Default::Real(1e-8), &[], "tolerance relative to the reference norm"),
+    row("atol", POSITIVE, Default::Real(0.0), &[], "absolute tolerance; the larger of both targets counts"),
+    row("reference", Type::Word(&["rhs", "initial", "none"]), Default::Text("rhs"), &[],
+        "what rtol is relative to: the right-hand side, the initial residual, or nothing (atol alone counts)"),
+    row("norm", Type::Word(&["true", "preconditioned", "weighted"]), Default::Text("true"), &[],
+        "the residual norm that is tested: of b - A x; of the preconditioned residual; of the residual scaled from the left (rkn_krylov_set_scaling)"),
+    row("verify", Type::Word(&["always", "near", "never"]), Default::Text("always"), &[],
+        "when the true residual b - A x is formed before a solve calls itself converged: always; only if the recurrence lies within a factor ten of the target; never"),
+    row("max_iterations", Type::Int(0, i64::MAX), Default::Int(10_000), &[], "limit of iterations of one solve"),
+    seconds(row("time_limit", POSITIVE, Default::Real(f64::MAX), &[], "limit of wall-clock time of one solve; runs then no longer repeat exactly")),
+    row("initial_guess", Type::Word(&["zero", "x", "previous"]), Default::Text("zero"), &[],
+        "start from zero (x may be uninitialised), from what x holds, or from this solver's last solution"),
+    row("preconditioner", Type::Text, Default::Text(""), &[],
+        "one that the solver builds and keeps fresh itself, options in the same text: 'ilu levels=1'; not together with an M of the caller"),
+    row("side", Type::Word(&["left", "right", "flexible"]), Default::Text("right"), ARNOLDI,
+        "where the preconditioner stands; flexible lets it change from one iteration to the next"),
+    row("restart", Type::Int(2, 1000), Default::Int(50), ARNOLDI, "vectors in a cycle (gcrodr: recycled ones included)"),
+    row("recycle", Type::Int(1, 499), Default::Int(10), &["gcrodr"], "vectors kept from cycle to cycle and from solve to solve; at most half of restart"),
+    row("test_basis", Type::Word(&["search", "mixed"]), Default::Text("search"), &["gcrodr"],
+        "against what harmonic Ritz vectors are tested: the search space [U Z], or [U V], which needs fewer inner products and is as good where A and M are nearly symmetric"),
+    row("basis", Type::Word(&["full", "single"]), Default::Text("full"), ARNOLDI,
+        "precision in which basis vectors are stored; single halves the memory traffic, true residuals keep the accuracy of the solution"),
+    row("orthogonalization", Type::Word(&["selective", "twice"]), Default::Text("selective"), ARNOLDI,
+        "classical Gram-Schmidt, repeated where a vector loses more than three quarters of its length, or always"),
+    row("method", Type::Text, Default::Result, &[], "the method's name"),
+    row("iterations", COUNT, Default::Result, &[], "iterations of the last solve"),
+    row("applies", COUNT, Default::Result, &[], "columns that the operator was applied to in the last solve, all purposes"),
+    row("recycle_applies", COUNT, Default::Result, &[], "those of them spent on renewing A U"),
+    row("verify_applies", COUNT, Default::Result, &[], "those of them spent on true residuals"),
+    row("preconditioner_applies", COUNT, Default::Result, &[], "columns that the preconditioner was applied to in the last solve"),
+    row("reductions", COUNT, Default::Result, &[], "sums over all ranks in the last solve"),
+    row("restarts", COUNT, Default::Result, &[], "cycles begun after the first, or residual replacements, in the last solve"),
+    row("recycled", COUNT, Default::Result, &[], "vectors held for the next solve"),
+    row("reorthogonalizations", COUNT, Default::Result, &[], "second passes of Gram-Schmidt in the last solve"),
+    row("solves", COUNT, Default::Result, &[], "solves since creation"),
+    row("rebuilds", COUNT, Default::Result, &[], "set-ups of the solver's own preconditioner since creation"),
+    row("status", Type::Int(i64::MIN, i64::MAX), Default::Result, &[], "status of the last solve"),
+    row("callback_status", Type::Int(i64::MIN, i64::MAX), Default::Result, &[], "what the callback that ended the last solve returned, else 0"),
+    row("residual_norm", POSITIVE, Default::Result, &[], "||b - A x|| at the point delivered (the tested norm if verify is never)"),
+    row("relative_residual", POSITIVE, Default::Result, &[], "the same divided by ||b||"),
+    row("recurrence_norm", POSITIVE, Default::Result, &[], "the residual norm that the method's own recurrence arrived at"),
+    row("target", POSITIVE, Default::Result, &[], "what the tested norm had to fall to"),
+    seconds(row("setup_seconds", POSITIVE, Default::Result, &[], "wall-clock time of preparing the last solve, preconditioner included")),
+    seconds(row("solve_seconds", POSITIVE, Default::Result, &[], "wall-clock time of the iterations of the last solve")),
+    row("reason", Type::Text, Default::Result, &[], "how the last solve ended, in words"),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reference {
+    Rhs,
+    Initial,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norm {
+    True,
+    Preconditioned,
+    Weighted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    Always,
+    Near,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guess {
+    Zero,
+    X,
+    Previous,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Left,
+    Right,
+    Flexible,
+}
+
+/// What the stopping test and the set-up need, read from the options once a solve.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub rtol: f64,
+    pub atol: f64,
+    pub reference: Reference,
+    pub norm: Norm,
+    pub verify: Verify,
+    pub max_iterations: usize,
+    pub time_limit: f64,
+    pub guess: Guess,
+    pub place: Place,
+}
+
+impl Settings {
+    pub fn read(o: &Options) -> Result<Self> {
+        let settings = Settings {
+            rtol: o.real("rtol"),
+            atol: o.real("atol"),
+            reference: match o.text("reference") {
+                "rhs" => Reference::Rhs,
+                "initial" => Reference::Initial,
+                _ => Reference::None,
+            },
+            norm: match o.text("norm") {
+                "true" => Norm::True,
+                "preconditioned" => Norm::Preconditioned,
+                _ => Norm::Weighted,
+            },
+            verify: match o.text("verify") {
+                "always" => Verify::Always,
+                "near" => Verify::Near,
+                _ => Verify::Never,
+            },
+            max_iterations: o.count("max_iterations"),
+            time_limit: o.real("time_limit"),
+            guess: match o.text("initial_guess") {
+                "zero" => Guess::Zero,
+                "x" => Guess::X,
+                _ => Guess::Previous,
+            },
+            place: match o.text("side") {
+                "left" => Place::Left,
+                "right" => Place::Right,
+                _ => Place::Flexible,
+            },
+        };
+        if settings.reference == Reference::None && settings.atol == 0.0 {
+            return Err(Error::State("reference is none, so atol must be positive".to_string()));
+        }
+        Ok(settings)
+    }
+}

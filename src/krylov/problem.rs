@@ -1,0 +1,408 @@
+//! One linear system as a method sees it: scaled, projected off nullspaces, counted, voted on.
+
+use super::options::{Norm, Place, Reference, Settings, Verify};
+use crate::linalg::{kernels, Panel, PanelMut, Space};
+use crate::operator::{Operator, Trans};
+use crate::runtime::context::LOG_CYCLE;
+use crate::runtime::monitor::{Monitor, Progress, Wish};
+use crate::runtime::{Error, Result, Scalar, Stop};
+use super::Report;
+use std::cell::RefCell;
+use std::time::Instant;
+
+/// The user's own convergence test.
+pub trait Converged {
+    /// Whether `norm` at this iteration is good enough; must answer alike on all ranks.
+    fn converged(&mut self, iteration: usize, norm: f64, target: f64) -> Result<bool>;
+}
+
+/// Row and column scaling: the solver works on (S1 A S2^-1)(S2 x) = S1 b.
+#[derive(Default, Clone)]
+pub struct Scaling {
+    pub left: Vec<f64>,
+    pub right: Vec<f64>,
+    /// Rises with each change.
+    pub version: u64,
+}
+
+/// (A, its version, left M, its version, scaling's version).
+pub type Identity = [u64; 5];
+
+impl Scaling {
+    pub fn is_empty(&self) -> bool {
+        self.left.is_empty() && self.right.is_empty()
+    }
+}
+
+/// Nullspace vectors, orthonormal in the solver's space, one after the other.
+#[derive(Default)]
+pub struct Nullspaces<T> {
+    pub right: Vec<T>,
+    pub left: Vec<T>,
+}
+
+#[derive(Default, Clone, Copy, Debug)]
+pub struct Counts {
+    pub iterations: usize,
+    pub applies: usize,
+    pub recycle_applies: usize,
+    pub verify_applies: usize,
+    pub preconditioner_applies: usize,
+    pub restarts: usize,
+    pub reorthogonalizations: usize,
+}
+
+/// What the stopping test says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Continue,
+    /// The norm at hand meets the target; it may still have to be verified.
+    Converged,
+    Stop(Stop),
+}
+
+/// Phases a monitor is told of.
+pub const PHASE_ITERATE: i32 = 1;
+
+pub struct Problem<'a, T: Scalar> {
+    pub a: &'a Operator<T>,
+    pub m: Option<&'a Operator<T>>,
+    pub space: Space<'a, T>,
+    pub b: &'a [T],
+    pub settings: Settings,
+    pub scaling: &'a Scaling,
+    pub nullspaces: &'a Nullspaces<T>,
+    /// Two vectors for scaled applies and one for tested norms.
+    pub work: [&'a mut [T]; 2],
+    pub monitor: Option<&'a mut (dyn Monitor + 'static)>,
+    pub converged: Option<&'a mut (dyn Converged + 'static)>,
+    pub history: &'a RefCell<Vec<f64>>,
+    /// Kept up to date for callbacks that ask.
+    pub report: &'a RefCell<Report>,
+    pub counts: Counts,
+    pub started: Instant,
+    /// ||b|| in the tested norm, and plain.
+    pub rhs_norm: f64,
+    pub rhs_true_norm: f64,
+    pub target: f64,
+    /// Norms at the last true residual: plain, and as tested.
+    pub true_norm: f64,
+    pub tested_norm: f64,
+    /// Whether those two belong to the present x.
+    pub is_verified: bool,
+    pub recurrence_norm: f64,
+}
+
+impl<T: Scalar> Problem<'_, T> {
+    pub fn n(&self) -> usize {
+        self.b.len()
+    }
+
+    /// y <- A x (scaled). A failure is kept for the vote of the next reduction; `y` is then zero.
+    pub fn apply(&mut self, x: &[T], y: &mut [T]) {
+        self.counts.applies += 1;
+        if self.space.failed() {
+            return y.fill(T::ZERO);
+        }
+        let pool = self.space.pool();
+        let done = if self.scaling.is_empty() {
+            self.a.apply_vector(pool, x, y)
+        } else {
+            let t = &mut *self.work[0];
+            unscale(x, &self.scaling.right, t);
+            self.a.apply_vector(pool, t, y).map(|()| rescale(&self.scaling.left, y))
+        };
+        if let Err(e) = done {
+            self.space.fail(e);
+            y.fill(T::ZERO);
+        }
+    }
+
+    /// Y <- A X for several columns at once.
+    pub fn apply_panel(&mut self, x: Panel<T>, mut y: PanelMut<T>) {
+        if !self.scaling.is_empty() {
+            for j in 0..x.ncols {
+                self.apply(x.col(j), y.col(j));
+            }
+            return;
+        }
+        self.counts.applies += x.ncols;
+        if !self.space.failed() {
+            match self.a.apply(self.space.pool(), Trans::N, x, y.reborrow()) {
+                Ok(()) => return,
+                Err(e) => self.space.fail(e),
+            }
+        }
+        (0..y.ncols).for_each(|j| y.col(j).fill(T::ZERO));
+    }
+
+    /// z <- M r, or r where there is no preconditioner; projected off the right nullspace.
+    pub fn precondition(&mut self, r: &[T], z: &mut [T]) -> Result<()> {
+        let Some(m) = self.m else {
+            z.copy_from_slice(r);
+            return self.project_right(z);
+        };
+        self.counts.preconditioner_applies += 1;
+        if self.space.failed() {
+            z.fill(T::ZERO);
+            return Ok(());
+        }
+        let pool = self.space.pool();
+        let done = if self.scaling.is_empty() {
+            m.apply_vector(pool, r, z)
+        } else {
+            let t = &mut *self.work[0];
+            unscale(r, &self.scaling.left, t);
+            m.apply_vector(pool, t, z).map(|()| rescale(&self.scaling.right, z))
+        };
+        if let Err(e) = done {
+            self.space.fail(e);
+            z.fill(T::ZERO);
+        }
+        self.project_right(z)
+    }
+
+    /// One application of the preconditioned operator: right `z = M v, w = A z`; left
+    /// `z = v, w = M A v`.
+    pub fn forward(&mut self, v: &[T], z: &mut [T], w: &mut [T]) -> Result<()> {
+        self.search_direction(v, z)?;
+        self.image(z, w)
+    }
+
+    /// w <- the image of a vector of the solution space: A z, or M A z on the left.
+    pub fn image(&mut self, z: &[T], w: &mut [T]) -> Result<()> {
+        if self.settings.place != Place::Left {
+            self.apply(z, w);
+            return Ok(());
+        }
+        let mut t = std::mem::take(&mut self.work[1]);
+        self.apply(z, t);
+        let done = self.precondition(t, w);
+        self.work[1] = std::mem::take(&mut t);
+        done
+    }
+
+    fn project_right(&self, z: &mut [T]) -> Result<()> {
+        project(&self.space, &self.nullspaces.right, z)
+    }
+
+    /// r <- b - A x, its norm and its tested norm. `x` all zeros costs no apply.
+    pub fn residual(&mut self, x: &[T], x_is_zero: bool, r: &mut [T]) -> Result<()> {
+        if x_is_zero {
+            r.copy_from_slice(self.b);
+        } else {
+            self.apply(x, r);
+            self.counts.verify_applies += 1;
+            kernels::residual(self.space.pool(), self.b, r);
+        }
+        project(&self.space, &self.nullspaces.left, r)?;
+        self.measure(r)
+    }
+
+    /// Norms of a residual vector that was just formed from its definition.
+    fn measure(&mut self, r: &[T]) -> Result<()> {
+        let scaled = self.finite(self.space.norm(r)?, "A x", r)?;
+        self.true_norm = if self.scaling.left.is_empty() {
+            scaled
+        } else {
+            let mut t = std::mem::take(&mut self.work[0]);
+            unscale(r, &self.scaling.left, t);
+            let norm = self.space.norm(t);
+            self.work[0] = std::mem::take(&mut t);
+            norm?
+        };
+        self.tested_norm = match self.settings.norm {
+            Norm::True => self.true_norm,
+            Norm::Weighted => scaled,
+            Norm::Preconditioned if self.m.is_none() => scaled,
+            Norm::Preconditioned => self.preconditioned_norm(r)?,
+        };
+        self.is_verified = true;
+        Ok(())
+    }
+
+    fn preconditioned_norm(&mut self, r: &[T]) -> Result<f64> {
+        let mut t = std::mem::take(&mut self.work[1]);
+        let done = self.precondition(r, t).and_then(|()| self.space.norm(t));
+        let finite = done.and_then(|norm| self.finite(norm, "M r", t));
+        self.work[1] = std::mem::take(&mut t);
+        finite
+    }
+
+    /// Passes a norm on if it is finite; otherwise says whose output was not.
+    pub fn finite(&self, norm: f64, whose: &str, vector: &[T]) -> Result<f64> {
+        if norm.is_finite() {
+            return Ok(norm);
+        }
+        Err(Error::NonFinite(match kernels::first_nonfinite(vector) {
+            Some(p) => format!("{whose} has {} at position {p}, must be finite", vector[p]),
+            None => format!("{whose} is not finite on another rank, or its norm overflows"),
+        }))
+    }
+
+    /// The first residual, the reference and the target. Tells whether there is nothing to do.
+    pub fn start(&mut self, x: &[T], x_is_zero: bool, r: &mut [T]) -> Result<Verdict> {
+        self.residual(x, true, r)?;
+        (self.rhs_norm, self.rhs_true_norm) = (self.tested_norm, self.true_norm);
+        if !x_is_zero {
+            self.residual(x, false, r)?;
+        }
+        let reference = match self.settings.reference {
+            Reference::Rhs => self.rhs_norm,
+            Reference::Initial => self.tested_norm,
+            Reference::None => 0.0,
+        };
+        self.target = self.settings.atol.max(self.settings.rtol * reference);
+        self.recurrence_norm = self.tested_norm;
+        self.remember(self.tested_norm);
+        self.verdict(self.tested_norm)
+    }
+
+    /// After an iteration whose recurrence gives this tested norm: counts, tells the monitor,
+    /// tests. Wishes to stop are granted by the next reduction, on all ranks alike.
+    pub fn check(&mut self, norm: f64) -> Result<Verdict> {
+        self.counts.iterations += 1;
+        self.is_verified = false;
+        self.recurrence_norm = norm;
+        self.remember(norm);
+        self.verdict(norm)
+    }
+
+    /// The history keeps as much as was reserved for it.
+    fn remember(&self, norm: f64) {
+        let mut history = self.history.borrow_mut();
+        if history.len() < history.capacity() {
+            history.push(norm);
+        }
+    }
+
+    /// The report as of now.
+    pub fn publish(&self) {
+        let mut report = self.report.borrow_mut();
+        report.counts = self.counts;
+        report.reductions = self.space.reductions();
+        report.residual_norm = if self.is_verified { self.true_norm } else { self.recurrence_norm };
+        report.relative_residual = report.residual_norm / if self.rhs_true_norm > 0.0 { self.rhs_true_norm } else { 1.0 };
+        report.recurrence_norm = self.recurrence_norm;
+        report.target = self.target;
+        report.solve_seconds = self.started.elapsed().as_secs_f64() - report.setup_seconds;
+    }
+
+    /// What a norm means, without counting an iteration.
+    pub fn verdict(&mut self, norm: f64) -> Result<Verdict> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.publish();
+        if let Some(monitor) = &mut self.monitor {
+            let progress = Progress {
+                phase: PHASE_ITERATE,
+                iteration: self.counts.iterations,
+                applies: self.counts.applies,
+                measure: norm,
+                target: self.target,
+                seconds,
+            };
+            if monitor.observe(&progress) == Wish::Stop {
+                self.space.wish(Stop::Monitor);
+            }
+        }
+        if seconds > self.settings.time_limit {
+            self.space.wish(Stop::Time);
+        }
+        if self.space.context.interrupted() {
+            self.space.wish(Stop::Interrupt);
+        }
+        let good = match &mut self.converged {
+            Some(test) => test.converged(self.counts.iterations, norm, self.target)?,
+            None => norm <= self.target,
+        };
+        if good {
+            return Ok(Verdict::Converged);
+        }
+        if let Some(stop) = self.space.granted() {
+            return Ok(Verdict::Stop(stop));
+        }
+        if self.counts.iterations >= self.settings.max_iterations {
+            return Ok(Verdict::Stop(Stop::Iterations));
+        }
+        Ok(Verdict::Continue)
+    }
+
+    /// Whether a converged recurrence must be verified by the true residual.
+    pub fn wants_verification(&self, recurrence: f64) -> bool {
+        match self.settings.verify {
+            Verify::Always => true,
+            Verify::Near => recurrence > 0.1 * self.target,
+            Verify::Never => false,
+        }
+    }
+
+    /// Names everything that the image of a vector depends on.
+    pub fn identity(&self) -> Identity {
+        let left = self.m.filter(|_| self.settings.place == Place::Left);
+        let (m, m_version) = left.map_or((0, 0), |m| (m.id(), m.version()));
+        [self.a.id(), self.a.version(), m, m_version, self.scaling.version]
+    }
+
+    /// What to do with the residual just formed, outside of any iteration.
+    pub fn verdict_of_residual(&mut self) -> Result<Verdict> {
+        self.recurrence_norm = self.tested_norm;
+        Ok(match (self.is_met()?, self.space.granted()) {
+            (true, _) => Verdict::Converged,
+            (false, Some(stop)) => Verdict::Stop(stop),
+            (false, None) => Verdict::Continue,
+        })
+    }
+
+    /// z <- what a basis vector v stands for in the solution space.
+    pub fn search_direction(&mut self, v: &[T], z: &mut [T]) -> Result<()> {
+        if self.settings.place == Place::Left {
+            z.copy_from_slice(v);
+            return Ok(());
+        }
+        self.precondition(v, z)
+    }
+
+    /// Whether the residual just formed meets the target.
+    pub fn is_met(&mut self) -> Result<bool> {
+        match &mut self.converged {
+            Some(test) => test.converged(self.counts.iterations, self.tested_norm, self.target),
+            None => Ok(self.tested_norm <= self.target),
+        }
+    }
+
+    pub fn log_cycle(&self, method: &str) {
+        self.space.context.log(LOG_CYCLE, || {
+            format!(
+                "{method}: iteration {} residual {:.3e} target {:.3e}",
+                self.counts.iterations, self.tested_norm, self.target
+            )
+        });
+    }
+}
+
+/// y <- y - N N^H y for orthonormal columns N.
+fn project<T: Scalar>(space: &Space<T>, columns: &[T], y: &mut [T]) -> Result<()> {
+    let n = y.len();
+    if columns.is_empty() {
+        return Ok(());
+    }
+    for column in columns.chunks_exact(n) {
+        let c = T::narrow(space.dot(column, y)?);
+        kernels::axpy(space.pool(), -c, column, y);
+    }
+    Ok(())
+}
+
+/// y <- S^-1 x; no scaling is the identity.
+fn unscale<T: Scalar>(x: &[T], s: &[f64], y: &mut [T]) {
+    if s.is_empty() {
+        y.copy_from_slice(x);
+    } else {
+        y.iter_mut().zip(x).zip(s).for_each(|((v, u), s)| *v = u.scale(1.0 / s));
+    }
+}
+
+/// y <- S y.
+fn rescale<T: Scalar>(s: &[f64], y: &mut [T]) {
+    y.iter_mut().zip(s).for_each(|(v, s)| *v = v.scale(*s));
+}

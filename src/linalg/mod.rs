@@ -1,0 +1,11 @@
+//! What solvers share: panels of columns, fused kernels on them, inner products that cross
+//! ranks, and small dense problems (by faer).
+
+pub mod kernels;
+pub mod panel;
+pub mod simd;
+pub mod small;
+pub mod space;
+
+pub use panel::{Panel, PanelMut};
+pub use space::Space;

@@ -1,0 +1,224 @@
+//! The inner-product space in which a solver works: local inner products (ours, weighted, or
+//! the user's), and one reduction over ranks for each batch of them.
+//!
+//! Ranks decide alike. Each reduction carries slots beside the numbers: a rank that failed says
+//! so there and goes on reducing until all have heard it; wishes to stop (time, interrupt,
+//! monitor) are granted on all ranks by the same reduction.
+
+use super::{kernels, Panel};
+use crate::runtime::context::{Reduce, Reduction};
+use crate::runtime::{memory, Context, Error, Pool, Result, Scalar, Stop, Wide};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// The user's local inner products: out <- X^H Y, `x.ncols x y.ncols`, column-major.
+pub trait Inner<T: Scalar> {
+    fn inner(&self, x: Panel<T>, y: Panel<T>, out: &mut [T::Wide]) -> Result<()>;
+}
+
+/// Votes behind the numbers of a reduction: failure, time, interrupt, monitor.
+const SLOTS: usize = 4;
+const WISHES: [Stop; SLOTS - 1] = [Stop::Time, Stop::Interrupt, Stop::Monitor];
+
+/// Scratch that a solver keeps between solves.
+#[derive(Default)]
+pub struct Scratch<T: Scalar> {
+    partial: Vec<T::Wide>,
+    raw: Vec<f64>,
+    widened: Vec<T>,
+}
+
+impl<T: Scalar> Scratch<T> {
+    /// Room for inner products of `columns` vectors of length `n` with one, and for `values`
+    /// numbers in one reduction.
+    pub fn reserve(&mut self, n: usize, columns: usize, values: usize, user_inner: bool) -> Result<()> {
+        let grow = |len: usize, v: &mut Vec<T::Wide>| -> Result<()> {
+            if v.len() < len {
+                *v = memory::filled(len, <T::Wide as Scalar>::ZERO, "partial sums")?;
+            }
+            Ok(())
+        };
+        grow(kernels::partial_len(n, columns.max(1)), &mut self.partial)?;
+        let raw = values * T::Wide::DOUBLES + SLOTS;
+        if self.raw.len() < raw {
+            self.raw = memory::filled(raw, 0.0, "reduction buffer")?;
+        }
+        let widened = if user_inner { memory::product(n, columns, "inner products")? } else { 0 };
+        if self.widened.len() < widened {
+            self.widened = memory::filled(widened, T::ZERO, "inner products")?;
+        }
+        Ok(())
+    }
+}
+
+pub struct Space<'a, T: Scalar> {
+    pub context: &'a Context,
+    weights: Option<&'a [f64]>,
+    inner: Option<Rc<dyn Inner<T>>>,
+    reduce: Option<Rc<dyn Reduce>>,
+    scratch: RefCell<&'a mut Scratch<T>>,
+    reductions: Cell<usize>,
+    failure: RefCell<Option<Error>>,
+    wishes: Cell<[bool; SLOTS - 1]>,
+    granted: Cell<Option<Stop>>,
+}
+
+impl<'a, T: Scalar> Space<'a, T> {
+    pub fn new(
+        context: &'a Context,
+        weights: Option<&'a [f64]>,
+        inner: Option<Rc<dyn Inner<T>>>,
+        scratch: &'a mut Scratch<T>,
+    ) -> Self {
+        Space {
+            context,
+            weights,
+            inner,
+            reduce: context.reduce_hook(),
+            scratch: RefCell::new(scratch),
+            reductions: Cell::new(0),
+            failure: RefCell::new(None),
+            wishes: Cell::new([false; SLOTS - 1]),
+            granted: Cell::new(None),
+        }
+    }
+
+    pub fn pool(&self) -> &'a Pool {
+        &self.context.pool
+    }
+
+    pub fn reductions(&self) -> usize {
+        self.reductions.get()
+    }
+
+    /// Plain x^H y, without weights or a user's product.
+    pub fn is_euclidean(&self) -> bool {
+        self.weights.is_none() && self.inner.is_none()
+    }
+
+    pub fn is_distributed(&self) -> bool {
+        self.reduce.is_some()
+    }
+
+    /// out <- X^H y over this rank's entries; to be summed by [`Space::sum`].
+    pub fn local<S: Scalar<Wide = T::Wide>>(&self, x: Panel<S>, y: &[T], out: &mut [T::Wide]) {
+        let mut scratch = self.scratch.borrow_mut();
+        let scratch = &mut **scratch;
+        let out = &mut out[..x.ncols];
+        if let Some(inner) = &self.inner {
+            for j in 0..x.ncols {
+                kernels::convert(x.col(j), &mut scratch.widened[j * x.nrows..][..x.nrows]);
+            }
+            let wide = Panel::packed(&scratch.widened, x.nrows, x.ncols);
+            if let Err(e) = inner.inner(wide, Panel::column(y), out) {
+                out.fill(<T::Wide as Scalar>::ZERO);
+                self.fail(e);
+            }
+        } else if let Some(w) = self.weights {
+            kernels::weighted_inner(x, w, y, &mut scratch.partial, out);
+        } else {
+            kernels::inner(&self.context.pool, x, y, &mut scratch.partial, out);
+        }
+    }
+
+    /// Sums over ranks, in place, and settles the votes. After an error on any rank every rank
+    /// gets an error, its own or `Error::Remote`.
+    pub fn sum(&self, values: &mut [T::Wide]) -> Result<()> {
+        let wishes = self.wishes.get();
+        self.reductions.set(self.reductions.get() + 1);
+        let Some(reduce) = &self.reduce else {
+            self.grant(wishes);
+            return self.failure.borrow().clone().map_or(Ok(()), Err);
+        };
+        let mut scratch = self.scratch.borrow_mut();
+        let count = values.len() * T::Wide::DOUBLES;
+        let raw = &mut scratch.raw[..count + SLOTS];
+        let mine = self.failure.borrow().clone();
+        T::Wide::unpack(values, &mut raw[..count]);
+        raw[count] = mine.is_some() as u8 as f64;
+        for (slot, wish) in raw[count + 1..].iter_mut().zip(wishes) {
+            *slot = wish as u8 as f64;
+        }
+        if let Err(e) = reduce.reduce(Reduction::Sum, raw) {
+            self.fail(e.clone());
+            return Err(e);
+        }
+        T::Wide::pack(&raw[..count], values);
+        let granted = std::array::from_fn(|i| raw[count + 1 + i] > 0.0);
+        let failed = raw[count] > 0.0 || raw[count].is_nan();
+        self.grant(granted);
+        match mine {
+            Some(e) => Err(e),
+            None if failed => Err(Error::Remote("the solve was ended by a failure on another rank".to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn grant(&self, wishes: [bool; SLOTS - 1]) {
+        if self.granted.get().is_none() {
+            self.granted.set(wishes.iter().position(|w| *w).map(|i| WISHES[i]));
+        }
+    }
+
+    /// Keeps this rank's first failure for the next reduction.
+    pub fn fail(&self, error: Error) {
+        self.failure.borrow_mut().get_or_insert(error);
+    }
+
+    pub fn failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    /// Asks for a stop; granted on all ranks by the next reduction.
+    pub fn wish(&self, stop: Stop) {
+        let mut wishes = self.wishes.get();
+        if let Some(i) = WISHES.iter().position(|w| *w == stop) {
+            wishes[i] = true;
+        }
+        self.wishes.set(wishes);
+        if self.reduce.is_none() {
+            self.grant(wishes);
+        }
+    }
+
+    pub fn granted(&self) -> Option<Stop> {
+        self.granted.get()
+    }
+
+    /// x^H y over all ranks.
+    pub fn dot(&self, x: &[T], y: &[T]) -> Result<T::Wide> {
+        let mut out = [<T::Wide as Scalar>::ZERO];
+        self.local(Panel::column(x), y, &mut out);
+        self.sum(&mut out)?;
+        Ok(out[0])
+    }
+
+    /// ||x|| over all ranks.
+    pub fn norm(&self, x: &[T]) -> Result<f64> {
+        let square = self.dot(x, x)?.real_part();
+        if square > f64::MIN_POSITIVE / f64::EPSILON && square.is_finite() {
+            return Ok(square.sqrt());
+        }
+        self.scaled_norm(x, square)
+    }
+
+    /// The norm where the square of it under- or overflows: entries are scaled by the largest.
+    fn scaled_norm(&self, x: &[T], square: f64) -> Result<f64> {
+        if square.is_nan() || !self.is_euclidean() {
+            return Ok(square.max(0.0).sqrt());
+        }
+        let mut largest = [x.iter().fold(0.0f64, |m, v| m.max(v.modulus()))];
+        if let Some(reduce) = &self.reduce {
+            reduce.reduce(Reduction::Max, &mut largest)?;
+            self.reductions.set(self.reductions.get() + 1);
+        }
+        let largest = largest[0];
+        if largest == 0.0 || !largest.is_finite() {
+            return Ok(largest);
+        }
+        let sum: f64 = x.iter().map(|v| (v.modulus() / largest).powi(2)).sum();
+        let mut out = [<T::Wide as Scalar>::from_f64(sum)];
+        self.sum(&mut out)?;
+        Ok(largest * out[0].real_part().sqrt())
+    }
+}

@@ -1,0 +1,63 @@
+//! Operators that the caller applies himself. The callback runs on the thread that called the
+//! library, never in the pool.
+
+use super::{Body, Trans};
+use crate::linalg::{Panel, PanelMut};
+use crate::runtime::{Error, Pool, Result, Scalar};
+
+/// y <- op(A) x for all columns at once. `x` and `y` do not overlap; `y` may hold anything and
+/// is overwritten whole.
+pub trait Apply<T: Scalar> {
+    fn apply(&self, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()>;
+
+    /// Whether A^T and A^H can be applied.
+    fn has_adjoint(&self) -> bool {
+        true
+    }
+
+    /// What the last call returned, 0 if it went well.
+    fn status(&self) -> i32 {
+        0
+    }
+}
+
+pub struct Callback<T: Scalar> {
+    nrows: usize,
+    ncols: usize,
+    apply: Box<dyn Apply<T>>,
+}
+
+impl<T: Scalar> Callback<T> {
+    pub fn new(nrows: usize, ncols: usize, apply: Box<dyn Apply<T>>) -> Self {
+        Callback { nrows, ncols, apply }
+    }
+}
+
+impl<T: Scalar> Body<T> for Callback<T> {
+    fn nrows(&self) -> usize {
+        self.nrows
+    }
+
+    fn ncols(&self) -> usize {
+        self.ncols
+    }
+
+    fn apply(&self, _pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
+        if trans != Trans::N && !self.apply.has_adjoint() {
+            return Err(Error::Unsupported("the callback operator has no adjoint".to_string()));
+        }
+        self.apply.apply(trans, x, y)
+    }
+
+    fn has_adjoint(&self) -> bool {
+        self.apply.has_adjoint()
+    }
+
+    fn describe(&self) -> String {
+        "callback".to_string()
+    }
+
+    fn count(&self, key: &str) -> Option<i64> {
+        (key == "callback_status").then(|| self.apply.status() as i64)
+    }
+}

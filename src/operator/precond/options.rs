@@ -1,0 +1,124 @@
+//! The keys of a preconditioner, given behind its kind: "ilu levels=2 shift=1e-3".
+
+use crate::runtime::options::{Default, Options, Row, Type, Value};
+use crate::runtime::{Error, Result};
+use std::fmt::Write;
+
+const FACTORS: &[&str] = &["ilu", "ilu0", "ic", "ic0", "ilut", "ict", "lu", "llt", "ldlt"];
+const BY_SIZE: &[&str] = &["ilut", "ict"];
+const COMPLETE: &[&str] = &["lu", "llt", "ldlt"];
+
+const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
+    Row { key, of, default, unit: "", methods, sentence }
+}
+
+pub static PRECONDITIONER: &[Row] = &[
+    row(
+        "levels",
+        Type::Int(0, i64::MAX),
+        Default::Int(0),
+        &["ilu", "ic"],
+        "entries up to this level of fill stay in the factor; 0 keeps the pattern of the matrix",
+    ),
+    row(
+        "shift",
+        Type::Real(0.0, f64::MAX),
+        Default::Real(0.0),
+        FACTORS,
+        "before factoring, each diagonal entry a becomes a + shift |a| (ilu, ilut, lu, ldlt: away from zero)",
+    ),
+    row(
+        "pivot_tolerance",
+        Type::Real(0.0, 1.0),
+        Default::Real(0.0),
+        FACTORS,
+        "a pivot that is no larger than this times the largest entry of its row is a breakdown (ldlt: is replaced)",
+    ),
+    row(
+        "drop_tolerance",
+        Type::Real(0.0, f64::MAX),
+        Default::Real(1e-3),
+        BY_SIZE,
+        "entries smaller than this times the 2-norm of their row (ict: column) of the matrix are dropped",
+    ),
+    row(
+        "fill",
+        Type::Int(0, i64::MAX),
+        Default::Int(10),
+        BY_SIZE,
+        "how many entries more than the matrix a row (ict: column) of each triangular factor may have; the largest stay",
+    ),
+    row(
+        "omega",
+        Type::Real(0.0, 2.0),
+        Default::Real(1.0),
+        &["ssor"],
+        "relaxation factor, strictly between 0 and 2",
+    ),
+    row("sweeps", Type::Int(1, 1000), Default::Int(1), &["ssor"], "symmetric sweeps an apply"),
+    row(
+        "block",
+        Type::Int(1, 1024),
+        Default::Int(4),
+        &["block_jacobi"],
+        "rows of a diagonal block; the last block may be smaller",
+    ),
+    row(
+        "degree",
+        Type::Int(1, 1000),
+        Default::Int(4),
+        &["chebyshev"],
+        "degree of the Chebyshev polynomial; an apply costs one product with the matrix less",
+    ),
+    row(
+        "ratio",
+        Type::Real(1.0, f64::MAX),
+        Default::Real(30.0),
+        &["chebyshev"],
+        "eigenvalues between lambda_max / ratio and lambda_max are damped",
+    ),
+    row(
+        "lambda_max",
+        Type::Real(0.0, f64::MAX),
+        Default::Real(0.0),
+        &["chebyshev"],
+        "largest eigenvalue of D^-1 A (of A, where it has no entries); 0: estimated at each set-up",
+    ),
+    row(
+        "refinements",
+        Type::Int(0, 100),
+        Default::Int(0),
+        COMPLETE,
+        "steps of iterative refinement an apply, each with one product with the matrix",
+    ),
+];
+
+/// Ranges that the table cannot state.
+pub fn check(options: &Options) -> Result<()> {
+    let omega = options.real("omega");
+    if omega <= 0.0 || omega >= 2.0 {
+        return Err(Error::argument("omega", omega, "lie in (0, 2)"));
+    }
+    if options.real("ratio") <= 1.0 {
+        return Err(Error::argument("ratio", options.real("ratio"), "be larger than 1"));
+    }
+    Ok(())
+}
+
+/// "ilu levels=0 shift=0.001": the levels of fill, and what was given.
+pub fn describe(kind: &'static str, options: &Options) -> String {
+    let mut text = kind.trim_end_matches('0').to_string();
+    for row in PRECONDITIONER {
+        let levels = row.key == "levels" && (text == "ilu" || text == "ic");
+        if !levels && !options.is_given(row.key) {
+            continue;
+        }
+        let _ = match options.get(row.key) {
+            Ok(Value::Int(v)) => write!(text, " {}={v}", row.key),
+            Ok(Value::Real(v)) => write!(text, " {}={v:?}", row.key),
+            Ok(Value::Text(v)) => write!(text, " {}={v}", row.key),
+            Err(_) => Ok(()),
+        };
+    }
+    text
+}

@@ -1,0 +1,320 @@
+//! Compressed sparse rows (and, by transposition, columns), with 32- or 64-bit indices and base
+//! 0 or 1 as they come from the user.
+//!
+//! The product reads 12 bytes an entry (f64, 32-bit indices) and 20 a row; that is its limit.
+//! Indices are compared with the length at each use: a borrowed array may have been overwritten
+//! since it was checked, and must not be able to reach outside `x`.
+
+use super::check::{self, Index};
+use super::columns::{fold, grouped, Group};
+use super::numbers::Numbers;
+use super::{Array, Body, Trans};
+use crate::linalg::simd::prefetch;
+use crate::linalg::{Panel, PanelMut};
+use crate::runtime::{Pool, Result, Scalar};
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// A matrix whose lines are compressed: rows (CSR) or columns (CSC).
+pub struct Compressed<T: Scalar, I: Index> {
+    /// Lines are rows; otherwise columns.
+    by_row: bool,
+    lines: usize,
+    across: usize,
+    base: usize,
+    ptr: Array<I>,
+    ind: Array<I>,
+    values: Numbers<T>,
+    entries: usize,
+    segments: OnceLock<Segments>,
+}
+
+/// What a compressed matrix is made of, in the user's words.
+pub struct Parts<T, I> {
+    pub nrows: usize,
+    pub ncols: usize,
+    pub base: usize,
+    pub ptr: Array<I>,
+    pub ind: Array<I>,
+    pub values: Array<T>,
+    /// `values` is the library's own copy.
+    pub copied: bool,
+}
+
+impl<T: Scalar, I: Index> Compressed<T, I> {
+    /// Rows from `rowptr`, `colind`, `values`. Columns within a row may come in any order;
+    /// repeated ones add up.
+    pub fn csr(parts: Parts<T, I>) -> Result<Self> {
+        Self::new(true, parts, ["rowptr", "colind"])
+    }
+
+    /// Columns from `colptr`, `rowind`, `values`.
+    pub fn csc(parts: Parts<T, I>) -> Result<Self> {
+        Self::new(false, parts, ["colptr", "rowind"])
+    }
+
+    fn new(by_row: bool, p: Parts<T, I>, [ptr_name, ind_name]: [&'static str; 2]) -> Result<Self> {
+        let (lines, across) = if by_row { (p.nrows, p.ncols) } else { (p.ncols, p.nrows) };
+        let entries = check::pointers(ptr_name, &p.ptr, p.base)?;
+        check::indices(ind_name, &p.ind[..entries], across, p.base)?;
+        check::finite("values", &p.values[..entries])?;
+        Ok(Compressed {
+            by_row,
+            lines,
+            across,
+            base: p.base,
+            ptr: p.ptr,
+            ind: p.ind,
+            values: Numbers::new(p.values, p.copied),
+            entries,
+            segments: OnceLock::new(),
+        })
+    }
+
+    fn matrix(&self) -> Lines<'_, T, I> {
+        Lines {
+            base: self.base,
+            ptr: &self.ptr[..self.lines + 1],
+            ind: &self.ind[..self.entries],
+            values: &self.values[..self.entries],
+        }
+    }
+}
+
+/// The matrix without its owner, so that it can be shared by the threads of a pool.
+#[derive(Clone, Copy)]
+struct Lines<'a, T, I> {
+    base: usize,
+    /// One more than there are lines.
+    ptr: &'a [I],
+    ind: &'a [I],
+    values: &'a [T],
+}
+
+/// Entries that are asked for at once, and how far ahead of their use. The machine foresees
+/// streams on its own, but not past the end of a page, and the few operations on an entry leave
+/// it too little to look ahead at.
+const AHEAD: usize = 16;
+const DISTANCE: usize = 512;
+
+/// Lines with fewer entries than this, on average, are summed one entry after the other; longer
+/// ones in several partial sums that do not wait for each other.
+const SHORT: usize = 12;
+
+impl<T: Scalar, I: Index> Lines<'_, T, I> {
+    fn count(&self) -> usize {
+        self.ptr.len() - 1
+    }
+
+    fn range(&self, line: usize) -> Range<usize> {
+        self.ptr[line].at(self.base)..self.ptr[line + 1].at(self.base)
+    }
+
+    /// y_l <- line_l . x for the lines from `first`, as many as `y` is long, in `A` partial sums.
+    #[inline(always)]
+    fn gather<const K: usize, const A: usize, const CONJ: bool>(&self, first: usize, x: [&[T]; K], y: [&mut [T]; K]) {
+        let count = y[0].len();
+        let ptr = &self.ptr[first..first + count + 1];
+        let mut from = ptr[0].at(self.base);
+        let mut asked = from;
+        for i in 0..count {
+            let to = ptr[i + 1].at(self.base);
+            while asked < to {
+                self.ask(asked + DISTANCE);
+                asked += AHEAD;
+            }
+            let sum = dot::<T, I, K, A, CONJ>(&self.ind[from..to], &self.values[from..to], self.base, x);
+            for c in 0..K {
+                y[c][i] = sum[c];
+            }
+            from = to;
+        }
+    }
+
+    #[inline(always)]
+    fn ask(&self, at: usize) {
+        const LINE: usize = 64;
+        (0..AHEAD).step_by(LINE / size_of::<I>()).for_each(|k| prefetch(self.ind, at + k));
+        (0..AHEAD).step_by(LINE / size_of::<T>()).for_each(|k| prefetch(self.values, at + k));
+    }
+
+    /// y <- sum of lines times their entries of x.
+    fn scatter<const K: usize, const CONJ: bool>(&self, x: [&[T]; K], mut y: [&mut [T]; K]) {
+        y.iter_mut().for_each(|y| y.fill(T::ZERO));
+        for i in 0..self.count() {
+            let range = self.range(i);
+            for (k, v) in self.ind[range.clone()].iter().zip(&self.values[range]) {
+                let (k, v) = (k.at(self.base), if CONJ { v.conj() } else { *v });
+                (0..K).for_each(|c| y[c][k] += v * x[c][i]);
+            }
+        }
+    }
+
+    /// The part of [`Lines::scatter`] that falls on the outputs from `first`, from these lines.
+    fn scatter_part<const K: usize, const CONJ: bool>(&self, lines: Range<usize>, first: usize, x: [&[T]; K], mut y: [&mut [T]; K]) {
+        let count = y[0].len();
+        y.iter_mut().for_each(|y| y.fill(T::ZERO));
+        for i in lines {
+            let range = self.range(i);
+            for (k, v) in self.ind[range.clone()].iter().zip(&self.values[range]) {
+                let k = k.at(self.base).wrapping_sub(first);
+                if k < count {
+                    let v = if CONJ { v.conj() } else { *v };
+                    (0..K).for_each(|c| y[c][k] += v * x[c][i]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn dot<T: Scalar, I: Index, const K: usize, const A: usize, const CONJ: bool>(
+    ind: &[I],
+    values: &[T],
+    base: usize,
+    x: [&[T]; K],
+) -> [T; K] {
+    let at = |v: T| if CONJ { v.conj() } else { v };
+    let mut partial = [[T::ZERO; A]; K];
+    let (ind, values) = (ind.chunks_exact(A), values.chunks_exact(A));
+    let (ind_rest, values_rest) = (ind.remainder(), values.remainder());
+    for (k, v) in ind.zip(values) {
+        for a in 0..A {
+            let (k, v) = (k[a].at(base), at(v[a]));
+            (0..K).for_each(|c| partial[c][a] += v * x[c][k]);
+        }
+    }
+    let mut sum = partial.map(fold);
+    for (k, v) in ind_rest.iter().zip(values_rest) {
+        let (k, v) = (k.at(base), at(*v));
+        (0..K).for_each(|c| sum[c] += v * x[c][k]);
+    }
+    sum
+}
+
+/// Along the lines: each output entry is an inner product.
+struct Gather<'a, T, I, const CONJ: bool>(Lines<'a, T, I>, &'a Pool);
+
+impl<T: Scalar, I: Index, const CONJ: bool> Group<T> for Gather<'_, T, I, CONJ> {
+    fn run<const K: usize>(&self, x: [&[T]; K], y: [&mut [T]; K]) {
+        let Gather(matrix, pool) = *self;
+        let (lines, entries) = (matrix.count(), matrix.values.len());
+        let chunk = lines.div_ceil(64).max(256);
+        pool.columns(entries + lines, y, chunk, |t, y| match entries < SHORT * lines {
+            true => matrix.gather::<K, 1, CONJ>(t * chunk, x, y),
+            false => matrix.gather::<K, 4, CONJ>(t * chunk, x, y),
+        });
+    }
+}
+
+/// Outputs of a segment, at least: enough work for a task.
+const SEGMENT: usize = 4096;
+
+/// For the product across the lines on several threads: segments of the output, each with the
+/// range of lines that reach it. Within a segment sums are taken in the order of the lines, as
+/// on one thread.
+struct Segments {
+    /// Outputs a segment, a power of two.
+    size: usize,
+    lines: Vec<Range<usize>>,
+    /// Few lines are visited by more than one task.
+    worthwhile: bool,
+}
+
+impl Segments {
+    fn new<T: Scalar, I: Index>(matrix: Lines<T, I>, across: usize) -> Self {
+        let size = across.div_ceil(64).max(SEGMENT).next_power_of_two();
+        let mut lines = vec![usize::MAX..0; across.div_ceil(size)];
+        for i in 0..matrix.count() {
+            for k in &matrix.ind[matrix.range(i)] {
+                let lines = &mut lines[k.at(matrix.base) / size];
+                *lines = lines.start.min(i)..i + 1;
+            }
+        }
+        let visits: usize = lines.iter().map(|l| l.len()).sum();
+        Segments { size, lines, worthwhile: visits <= matrix.count() + matrix.count() / 2 }
+    }
+}
+
+/// Across the lines: each input entry is spread over the output.
+struct Scatter<'a, T, I, const CONJ: bool> {
+    matrix: Lines<'a, T, I>,
+    /// Present where several threads may work.
+    split: Option<(&'a Segments, &'a Pool)>,
+}
+
+impl<T: Scalar, I: Index, const CONJ: bool> Group<T> for Scatter<'_, T, I, CONJ> {
+    fn run<const K: usize>(&self, x: [&[T]; K], y: [&mut [T]; K]) {
+        let Scatter { matrix, split } = *self;
+        match split {
+            Some((segments, pool)) => pool.columns(matrix.values.len(), y, segments.size, |t, y| {
+                matrix.scatter_part::<K, CONJ>(segments.lines[t].clone(), t * segments.size, x, y)
+            }),
+            None => matrix.scatter::<K, CONJ>(x, y),
+        }
+    }
+}
+
+impl<T: Scalar, I: Index> Body<T> for Compressed<T, I> {
+    fn nrows(&self) -> usize {
+        if self.by_row { self.lines } else { self.across }
+    }
+
+    fn ncols(&self) -> usize {
+        if self.by_row { self.across } else { self.lines }
+    }
+
+    fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
+        let matrix = self.matrix();
+        let along = self.by_row == (trans == Trans::N);
+        let conj = trans == Trans::H && T::IS_COMPLEX;
+        if along {
+            match conj {
+                false => grouped(x, y, &Gather::<T, I, false>(matrix, pool)),
+                true => grouped(x, y, &Gather::<T, I, true>(matrix, pool)),
+            }
+            return Ok(());
+        }
+        let several = pool.threads() > 1 && self.across > SEGMENT;
+        let segments = several.then(|| self.segments.get_or_init(|| Segments::new(matrix, self.across)));
+        let split = segments.filter(|s| s.worthwhile).map(|s| (s, pool));
+        match conj {
+            false => grouped(x, y, &Scatter::<T, I, false> { matrix, split }),
+            true => grouped(x, y, &Scatter::<T, I, true> { matrix, split }),
+        }
+        Ok(())
+    }
+
+    fn entries(&self, entry: &mut dyn FnMut(usize, usize, T)) -> Result<()> {
+        let matrix = self.matrix();
+        for i in 0..self.lines {
+            let range = matrix.range(i);
+            for (k, v) in matrix.ind[range.clone()].iter().zip(&matrix.values[range]) {
+                let k = k.at(self.base);
+                if self.by_row { entry(i, k, *v) } else { entry(k, i, *v) }
+            }
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, _pool: &Pool) -> Result<()> {
+        self.values.may_change()?;
+        check::finite("values", &self.values[..self.entries])
+    }
+
+    fn set_values(&mut self, values: &[T]) -> Result<()> {
+        self.values.set(values, self.entries, |v| check::finite("values", v))
+    }
+
+    fn values_len(&self) -> Option<usize> {
+        Some(self.entries)
+    }
+
+    fn describe(&self) -> String {
+        (if self.by_row { "csr" } else { "csc" }).to_string()
+    }
+
+    fn count(&self, key: &str) -> Option<i64> {
+        (key == "entries").then_some(self.entries as i64)
+    }
+}
