@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 SOVERSION := $(shell echo $(VERSION) | cut -d. -f1-2)
 RELEASE := target/release
 
-.PHONY: all build header bindings demo test bench install uninstall clean
+.PHONY: all build header bindings docs demo test bench install uninstall clean
 
 all: build
 
@@ -28,6 +28,10 @@ header:
 
 bindings: header
 	python3 bindings/tools/bindgen.py
+
+# docs/options.md is printed by the option registry.
+docs:
+	REKNIT_WRITE_DOCS=1 $(CARGO) test --quiet --test options
 
 demo:
 	@tools/setup.sh build demo plots

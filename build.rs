@@ -63,7 +63,7 @@ fn section(source: &str, scratch: &Path) -> String {
         no_includes: true,
         documentation_style: cbindgen::DocumentationStyle::C99,
         line_length: 110,
-        style: cbindgen::Style::Type,
+        style: cbindgen::Style::Both,
         sort_by: cbindgen::SortKey::None,
         ..Default::default()
     };
@@ -74,7 +74,10 @@ fn section(source: &str, scratch: &Path) -> String {
     let bindings = cbindgen::Builder::new().with_config(config).with_src(scratch).generate().expect("source that cbindgen understands");
     let mut bytes = Vec::new();
     bindings.write(&mut bytes);
-    String::from_utf8(bytes).expect("a header is text")
+    let text = String::from_utf8(bytes).expect("a header is text");
+    // Every struct has its typedef: arguments need no second keyword.
+    let untagged = |line: &str| if line.starts_with("typedef") { line.to_string() } else { line.replace("struct rkn_", "rkn_") };
+    text.lines().map(untagged).collect::<Vec<_>>().join("\n")
 }
 
 /// The typedef of a family before its constants, those without blank lines, negative ones in

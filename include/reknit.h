@@ -198,7 +198,7 @@ typedef int32_t (*rkn_inner_fn)(void *user,
 
 // Progress of a solve. The library owns it; it is valid during the call. New fields are appended,
 // and `size` tells how long this library's struct is.
-typedef struct {
+typedef struct rkn_progress {
   // Bytes of this struct.
   int64_t size;
   // 1: a Krylov solver.
@@ -220,7 +220,7 @@ typedef struct {
 
 // Called after each iteration, and once before the first. Nonzero: stop here
 // (RKN_STOP_MONITOR, on all ranks).
-typedef int32_t (*rkn_monitor_fn)(void *user, const rkn_progress *progress);
+typedef int32_t (*rkn_monitor_fn)(void *user, const struct rkn_progress *progress);
 
 // The caller's own convergence test: sets `*converged` to 1 to accept, 0 to go on; must answer
 // alike on all ranks. It replaces residual_norm <= target. Return 0; other values end the solve
@@ -265,7 +265,10 @@ rkn_status rkn_context_get_int(const rkn_context *ctx, const char *key, int64_t 
 // reduce: NULL takes the hook away. user: passed back to it. release: called once with `user`
 // when the hook is let go (also by a failing call); may be NULL.
 // Errors: RKN_ERR_BUSY.
-rkn_status rkn_context_set_reduce(rkn_context *ctx, rkn_reduce_fn reduce, void *user, rkn_release_fn release);
+rkn_status rkn_context_set_reduce(rkn_context *ctx,
+                                  rkn_reduce_fn reduce,
+                                  void *user,
+                                  rkn_release_fn release);
 
 // Sets the log sink; without one the library prints nothing, ever.
 //
@@ -657,14 +660,21 @@ rkn_status rkn_krylov_get_real(const rkn_krylov *s, const char *key, double *val
 // Reads any result or option as text: "reason", "method", "side", ...
 //
 // buf, cap, need: as in rkn_option_reference. Otherwise as rkn_krylov_get_int.
-rkn_status rkn_krylov_get_string(const rkn_krylov *s, const char *key, char *buf, int64_t cap, int64_t *need);
+rkn_status rkn_krylov_get_string(const rkn_krylov *s,
+                                 const char *key,
+                                 char *buf,
+                                 int64_t cap,
+                                 int64_t *need);
 
 // Sets the monitor, called after each iteration; see rkn_monitor_fn.
 //
 // monitor: NULL takes it away. user: passed back to it. release: called once with `user` when the
 // monitor is let go; may be NULL.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
-rkn_status rkn_krylov_set_monitor(rkn_krylov *s, rkn_monitor_fn monitor, void *user, rkn_release_fn release);
+rkn_status rkn_krylov_set_monitor(rkn_krylov *s,
+                                  rkn_monitor_fn monitor,
+                                  void *user,
+                                  rkn_release_fn release);
 
 // Replaces the test residual_norm <= target by the caller's own; see rkn_converged_fn.
 //

@@ -49,8 +49,9 @@ impl<T: Scalar, I: Index> Bsr<T, I> {
         })
     }
 
-    fn matrix(&self) -> Blocks<'_, T, I> {
+    fn matrix(&self, trans: Trans) -> Blocks<'_, T, I> {
         Blocks {
+            trans,
             rows: self.rows,
             block: self.block,
             row_major: self.order == Order::RowMajor,
@@ -64,6 +65,7 @@ impl<T: Scalar, I: Index> Bsr<T, I> {
 
 /// The matrix without its owner, so that it can be shared by the threads of a pool.
 struct Blocks<'a, T, I> {
+    trans: Trans,
     rows: usize,
     block: usize,
     row_major: bool,
@@ -100,13 +102,13 @@ impl<T: Scalar, I: Index> Blocks<'_, T, I> {
 
     /// y <- y + A^T x or A^H x, with blocks of `B`.
     #[inline(always)]
-    fn scatter<const B: usize, const K: usize, const CONJ: bool>(&self, x: [&[T]; K], y: &mut [&mut [T]; K]) {
+    fn scatter<const B: usize, const K: usize>(&self, x: [&[T]; K], y: &mut [&mut [T]; K]) {
         for i in 0..self.rows {
             for (k, block) in self.row(i) {
                 let a = load::<T, B>(block, !self.row_major);
                 for (x, y) in x.iter().zip(y.iter_mut()) {
                     let (x, y) = (&x[i * B..][..B], &mut y[k * B..][..B]);
-                    (0..B).for_each(|r| (0..B).for_each(|c| y[r] += conj_if::<T, CONJ>(a[r][c]) * x[c]));
+                    (0..B).for_each(|r| (0..B).for_each(|c| y[r] += self.trans.of(a[r][c]) * x[c]));
                 }
             }
         }
@@ -119,28 +121,23 @@ impl<T: Scalar, I: Index> Blocks<'_, T, I> {
         for i in 0..y[0].len() / b {
             for (k, block) in self.row(first + i) {
                 for (x, y) in x.iter().zip(&mut y) {
-                    multiply_add::<T, false>(b, block, self.row_major, &x[k * b..][..b], &mut y[i * b..][..b]);
+                    multiply_add(b, block, Trans::N, self.row_major, &x[k * b..][..b], &mut y[i * b..][..b]);
                 }
             }
         }
     }
 
     /// y <- y + A^T x or A^H x for any size of blocks.
-    fn scatter_any<const K: usize, const CONJ: bool>(&self, x: [&[T]; K], y: &mut [&mut [T]; K]) {
+    fn scatter_any<const K: usize>(&self, x: [&[T]; K], y: &mut [&mut [T]; K]) {
         let b = self.block;
         for i in 0..self.rows {
             for (k, block) in self.row(i) {
                 for (x, y) in x.iter().zip(y.iter_mut()) {
-                    multiply_add::<T, CONJ>(b, block, !self.row_major, &x[i * b..][..b], &mut y[k * b..][..b]);
+                    multiply_add(b, block, self.trans, !self.row_major, &x[i * b..][..b], &mut y[k * b..][..b]);
                 }
             }
         }
     }
-}
-
-#[inline(always)]
-fn conj_if<T: Scalar, const CONJ: bool>(v: T) -> T {
-    if CONJ { v.conj() } else { v }
 }
 
 /// A block by rows.
@@ -154,15 +151,15 @@ fn load<T: Scalar, const B: usize>(block: &[T], row_major: bool) -> [[T; B]; B] 
     }
 }
 
-/// y <- y + block x with a block of `b` x `b`, conjugated if `CONJ`.
-fn multiply_add<T: Scalar, const CONJ: bool>(b: usize, block: &[T], row_major: bool, x: &[T], y: &mut [T]) {
+/// y <- y + block x with a block of `b` x `b`, conjugated for `Trans::H`.
+fn multiply_add<T: Scalar>(b: usize, block: &[T], trans: Trans, row_major: bool, x: &[T], y: &mut [T]) {
     if row_major {
         for (y, row) in y.iter_mut().zip(block.chunks_exact(b)) {
-            *y += row.iter().zip(x).fold(T::ZERO, |sum, (a, x)| sum + conj_if::<T, CONJ>(*a) * *x);
+            *y += row.iter().zip(x).fold(T::ZERO, |sum, (a, x)| sum + trans.of(*a) * *x);
         }
     } else {
         for (x, column) in x.iter().zip(block.chunks_exact(b)) {
-            y.iter_mut().zip(column).for_each(|(y, a)| *y += conj_if::<T, CONJ>(*a) * *x);
+            y.iter_mut().zip(column).for_each(|(y, a)| *y += trans.of(*a) * *x);
         }
     }
 }
@@ -183,16 +180,16 @@ impl<T: Scalar, I: Index> Group<T> for Gather<'_, T, I> {
 }
 
 /// Serial, so that sums are taken in one order.
-struct Scatter<'a, T, I, const CONJ: bool>(Blocks<'a, T, I>);
+struct Scatter<'a, T, I>(Blocks<'a, T, I>);
 
-impl<T: Scalar, I: Index, const CONJ: bool> Group<T> for Scatter<'_, T, I, CONJ> {
+impl<T: Scalar, I: Index> Group<T> for Scatter<'_, T, I> {
     fn run<const K: usize>(&self, x: [&[T]; K], mut y: [&mut [T]; K]) {
         y.iter_mut().for_each(|y| y.fill(T::ZERO));
         match self.0.block {
-            2 => self.0.scatter::<2, K, CONJ>(x, &mut y),
-            3 => self.0.scatter::<3, K, CONJ>(x, &mut y),
-            4 => self.0.scatter::<4, K, CONJ>(x, &mut y),
-            _ => self.0.scatter_any::<K, CONJ>(x, &mut y),
+            2 => self.0.scatter::<2, K>(x, &mut y),
+            3 => self.0.scatter::<3, K>(x, &mut y),
+            4 => self.0.scatter::<4, K>(x, &mut y),
+            _ => self.0.scatter_any(x, &mut y),
         }
     }
 }
@@ -208,15 +205,14 @@ impl<T: Scalar, I: Index> Body<T> for Bsr<T, I> {
 
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
         match trans {
-            Trans::N => grouped(x, y, &Gather(self.matrix(), pool)),
-            Trans::H if T::IS_COMPLEX => grouped(x, y, &Scatter::<T, I, true>(self.matrix())),
-            _ => grouped(x, y, &Scatter::<T, I, false>(self.matrix())),
+            Trans::N => grouped(x, y, &Gather(self.matrix(trans), pool)),
+            _ => grouped(x, y, &Scatter(self.matrix(trans))),
         }
         Ok(())
     }
 
     fn entries(&self, entry: &mut dyn FnMut(usize, usize, T)) -> Result<()> {
-        let (b, matrix) = (self.block, self.matrix());
+        let (b, matrix) = (self.block, self.matrix(Trans::N));
         for i in 0..self.rows {
             for (k, block) in matrix.row(i) {
                 for (p, v) in block.iter().enumerate() {

@@ -15,15 +15,10 @@ pub use scaled::Scaled;
 pub use shifted::Shifted;
 pub use sum::Sum;
 
-use super::{Operator, Trans};
+use super::Operator;
 use crate::linalg::kernels::{self, BLOCK};
 use crate::linalg::{Panel, PanelMut};
 use crate::runtime::{Error, Pool, Result, Scalar};
-
-/// `alpha` as it stands in op(alpha A).
-fn factor<T: Scalar>(alpha: T, trans: Trans) -> T {
-    if trans == Trans::H { alpha.conj() } else { alpha }
-}
 
 fn is_real<T: Scalar>(alpha: T) -> bool {
     alpha.imag_part() == 0.0

@@ -51,17 +51,19 @@ impl<T: Scalar> Dense<T> {
         let span = span(nrows, ncols, order, ld)?;
         let (lines, across) = if order == Order::RowMajor { (nrows, ncols) } else { (ncols, nrows) };
         check_finite(&values[..span], across, ld)?;
+        // Lines without entries need no storage to be apart in.
+        let ld = if span == 0 { 0 } else { ld };
         Ok(Dense { order, lines, across, ld, span, values: Numbers::new(values, copied) })
     }
 
-    fn matrix(&self) -> Lines<'_, T> {
-        Lines { values: &self.values, lines: self.lines, across: self.across, ld: self.ld }
+    fn matrix(&self, trans: Trans) -> Lines<'_, T> {
+        Lines { trans, values: &self.values, lines: self.lines, across: self.across, ld: self.ld }
     }
 }
 
 /// The gaps between lines are the caller's and may hold anything.
 fn check_finite<T: Scalar>(values: &[T], across: usize, ld: usize) -> Result<()> {
-    if ld == across {
+    if ld == across || values.is_empty() {
         return check::finite("values", values);
     }
     for (l, line) in values.chunks(ld).enumerate() {
@@ -76,6 +78,8 @@ fn check_finite<T: Scalar>(values: &[T], across: usize, ld: usize) -> Result<()>
 /// The matrix without its owner, so that it can be shared by the threads of a pool.
 #[derive(Clone, Copy)]
 struct Lines<'a, T> {
+    /// What is asked for: of H the conjugates are meant.
+    trans: Trans,
     values: &'a [T],
     lines: usize,
     across: usize,
@@ -89,7 +93,7 @@ impl<'a, T: Scalar> Lines<'a, T> {
 
     /// y_l <- line_l . x for the lines from `first`, as many as `y` is long.
     #[inline(always)]
-    fn dots<const K: usize, const L: usize, const W: usize, const CONJ: bool>(&self, first: usize, x: [&[T]; K], mut y: [&mut [T]; K]) {
+    fn dots<const K: usize, const L: usize, const W: usize>(&self, first: usize, x: [&[T]; K], mut y: [&mut [T]; K]) {
         let count = y[0].len();
         y.iter_mut().for_each(|y| y.fill(T::ZERO));
         for from in (0..self.across).step_by(TILE) {
@@ -98,11 +102,11 @@ impl<'a, T: Scalar> Lines<'a, T> {
             let whole = count - count % L;
             for l in (0..whole).step_by(L) {
                 let lines: [&[T]; L] = std::array::from_fn(|k| self.tile(first + l + k, from, to));
-                let sums = dots::<T, K, L, W, CONJ>(lines, x);
+                let sums = dots::<T, K, L, W>(self.trans, lines, x);
                 (0..K).for_each(|c| (0..L).for_each(|k| y[c][l + k] += sums[k][c]));
             }
             for l in whole..count {
-                let sums = dots::<T, K, 1, W, CONJ>([self.tile(first + l, from, to)], x);
+                let sums = dots::<T, K, 1, W>(self.trans, [self.tile(first + l, from, to)], x);
                 (0..K).for_each(|c| y[c][l] += sums[0][c]);
             }
         }
@@ -111,9 +115,9 @@ impl<'a, T: Scalar> Lines<'a, T> {
     /// y <- sum of lines times their entries of x, for the entries from `first`, as many as `y`
     /// is long.
     #[inline(always)]
-    fn combine<const K: usize, const CONJ: bool>(&self, first: usize, x: [&[T]; K], mut y: [&mut [T]; K]) {
+    fn combine<const K: usize>(&self, first: usize, x: [&[T]; K], mut y: [&mut [T]; K]) {
         let n = y[0].len();
-        let at = |v: T| if CONJ { v.conj() } else { v };
+        let at = |v: T| self.trans.of(v);
         y.iter_mut().for_each(|y| y.fill(T::ZERO));
         let whole = self.lines - self.lines % 4;
         for l in (0..whole).step_by(4) {
@@ -136,10 +140,10 @@ impl<'a, T: Scalar> Lines<'a, T> {
 
 /// Inner products of `L` lines with `K` vectors, each in `W` partial sums.
 #[inline(always)]
-fn dots<T: Scalar, const K: usize, const L: usize, const W: usize, const CONJ: bool>(lines: [&[T]; L], x: [&[T]; K]) -> [[T; K]; L] {
+fn dots<T: Scalar, const K: usize, const L: usize, const W: usize>(trans: Trans, lines: [&[T]; L], x: [&[T]; K]) -> [[T; K]; L] {
     let n = lines[0].len();
     let (lines, x) = (lines.map(|l| &l[..n]), x.map(|x| &x[..n]));
-    let at = |v: T| if CONJ { v.conj() } else { v };
+    let at = |v: T| trans.of(v);
     let mut sums = [[[T::ZERO; W]; K]; L];
     let whole = n - n % W;
     for i in (0..whole).step_by(W) {
@@ -158,9 +162,9 @@ fn dots<T: Scalar, const K: usize, const L: usize, const W: usize, const CONJ: b
     sums
 }
 
-struct Dots<'a, T: Scalar, const CONJ: bool>(Lines<'a, T>, &'a Pool);
+struct Dots<'a, T>(Lines<'a, T>, &'a Pool);
 
-impl<T: Scalar, const CONJ: bool> Group<T> for Dots<'_, T, CONJ> {
+impl<T: Scalar> Group<T> for Dots<'_, T> {
     fn run<const K: usize>(&self, x: [&[T]; K], y: [&mut [T]; K]) {
         let Dots(matrix, pool) = *self;
         let work = matrix.lines * matrix.across;
@@ -173,19 +177,19 @@ impl<T: Scalar, const CONJ: bool> Group<T> for Dots<'_, T, CONJ> {
             arch.dispatch(
                 #[inline(always)]
                 || match (K <= 2, T::IS_COMPLEX) {
-                    (true, false) => matrix.dots::<K, 2, 8, CONJ>(first, x, y),
-                    (false, false) => matrix.dots::<K, 1, 8, CONJ>(first, x, y),
-                    (true, true) => matrix.dots::<K, 2, 4, CONJ>(first, x, y),
-                    (false, true) => matrix.dots::<K, 1, 4, CONJ>(first, x, y),
+                    (true, false) => matrix.dots::<K, 2, 8>(first, x, y),
+                    (false, false) => matrix.dots::<K, 1, 8>(first, x, y),
+                    (true, true) => matrix.dots::<K, 2, 4>(first, x, y),
+                    (false, true) => matrix.dots::<K, 1, 4>(first, x, y),
                 },
             );
         });
     }
 }
 
-struct Combine<'a, T: Scalar, const CONJ: bool>(Lines<'a, T>, &'a Pool);
+struct Combine<'a, T>(Lines<'a, T>, &'a Pool);
 
-impl<T: Scalar, const CONJ: bool> Group<T> for Combine<'_, T, CONJ> {
+impl<T: Scalar> Group<T> for Combine<'_, T> {
     fn run<const K: usize>(&self, x: [&[T]; K], y: [&mut [T]; K]) {
         let Combine(matrix, pool) = *self;
         // Some 64 tasks, each of whole tiles.
@@ -197,7 +201,7 @@ impl<T: Scalar, const CONJ: bool> Group<T> for Combine<'_, T, CONJ> {
                 let y = y.each_mut().map(|y| &mut y[from..(from + TILE).min(rows)]);
                 arch.dispatch(
                     #[inline(always)]
-                    || matrix.combine::<K, CONJ>(t * chunk + from, x, y),
+                    || matrix.combine(t * chunk + from, x, y),
                 )
             }
         });
@@ -215,18 +219,16 @@ impl<T: Scalar> Body<T> for Dense<T> {
 
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
         let along = (self.order == Order::RowMajor) == (trans == Trans::N);
-        let matrix = self.matrix();
-        match (along, trans == Trans::H && T::IS_COMPLEX) {
-            (true, false) => grouped(x, y, &Dots::<T, false>(matrix, pool)),
-            (true, true) => grouped(x, y, &Dots::<T, true>(matrix, pool)),
-            (false, false) => grouped(x, y, &Combine::<T, false>(matrix, pool)),
-            (false, true) => grouped(x, y, &Combine::<T, true>(matrix, pool)),
+        let matrix = self.matrix(trans);
+        match along {
+            true => grouped(x, y, &Dots(matrix, pool)),
+            false => grouped(x, y, &Combine(matrix, pool)),
         }
         Ok(())
     }
 
     fn entries(&self, entry: &mut dyn FnMut(usize, usize, T)) -> Result<()> {
-        let matrix = self.matrix();
+        let matrix = self.matrix(Trans::N);
         for l in 0..self.lines {
             for (k, v) in matrix.tile(l, 0, self.across).iter().enumerate() {
                 if self.order == Order::RowMajor { entry(l, k, *v) } else { entry(k, l, *v) }

@@ -31,13 +31,13 @@ impl<T: Scalar> Body<T> for Diagonal<T> {
     }
 
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, mut y: PanelMut<T>) -> Result<()> {
-        let (d, conj) = (&self.values[..self.n], trans == Trans::H);
+        let d = &self.values[..self.n];
         for j in 0..x.ncols {
             let x = x.col(j);
             pool.chunks(2 * self.n, y.col(j), BLOCK, |b, y| {
                 let rows = b * BLOCK..b * BLOCK + y.len();
                 for ((y, d), x) in y.iter_mut().zip(&d[rows.clone()]).zip(&x[rows]) {
-                    *y = if conj { d.conj() } else { *d } * *x;
+                    *y = trans.of(*d) * *x;
                 }
             });
         }

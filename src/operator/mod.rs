@@ -36,6 +36,14 @@ pub enum Trans {
     H = 2,
 }
 
+impl Trans {
+    /// An entry or factor of A as it stands in op(A).
+    #[inline(always)]
+    pub fn of<T: Scalar>(self, v: T) -> T {
+        if self == Trans::H { v.conj() } else { v }
+    }
+}
+
 /// Numbers that the library owns or has borrowed; read anew at each use, so that a borrower sees
 /// what its owner wrote in between.
 pub type Array<T> = Box<dyn Deref<Target = [T]>>;

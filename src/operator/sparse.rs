@@ -71,8 +71,9 @@ impl<T: Scalar, I: Index> Compressed<T, I> {
         })
     }
 
-    fn matrix(&self) -> Lines<'_, T, I> {
+    fn matrix(&self, trans: Trans) -> Lines<'_, T, I> {
         Lines {
+            trans,
             base: self.base,
             ptr: &self.ptr[..self.lines + 1],
             ind: &self.ind[..self.entries],
@@ -84,6 +85,8 @@ impl<T: Scalar, I: Index> Compressed<T, I> {
 /// The matrix without its owner, so that it can be shared by the threads of a pool.
 #[derive(Clone, Copy)]
 struct Lines<'a, T, I> {
+    /// What is asked for: of H the conjugates are meant.
+    trans: Trans,
     base: usize,
     /// One more than there are lines.
     ptr: &'a [I],
@@ -112,7 +115,7 @@ impl<T: Scalar, I: Index> Lines<'_, T, I> {
 
     /// y_l <- line_l . x for the lines from `first`, as many as `y` is long, in `A` partial sums.
     #[inline(always)]
-    fn gather<const K: usize, const A: usize, const CONJ: bool>(&self, first: usize, x: [&[T]; K], y: [&mut [T]; K]) {
+    fn gather<const K: usize, const A: usize>(&self, first: usize, x: [&[T]; K], y: [&mut [T]; K]) {
         let count = y[0].len();
         let ptr = &self.ptr[first..first + count + 1];
         let mut from = ptr[0].at(self.base);
@@ -123,12 +126,31 @@ impl<T: Scalar, I: Index> Lines<'_, T, I> {
                 self.ask(asked + DISTANCE);
                 asked += AHEAD;
             }
-            let sum = dot::<T, I, K, A, CONJ>(&self.ind[from..to], &self.values[from..to], self.base, x);
+            let sum = self.dot::<K, A>(from..to, x);
             for c in 0..K {
                 y[c][i] = sum[c];
             }
             from = to;
         }
+    }
+
+    #[inline(always)]
+    fn dot<const K: usize, const A: usize>(&self, range: Range<usize>, x: [&[T]; K]) -> [T; K] {
+        let mut partial = [[T::ZERO; A]; K];
+        let (ind, values) = (self.ind[range.clone()].chunks_exact(A), self.values[range].chunks_exact(A));
+        let (ind_rest, values_rest) = (ind.remainder(), values.remainder());
+        for (k, v) in ind.zip(values) {
+            for a in 0..A {
+                let (k, v) = (k[a].at(self.base), self.trans.of(v[a]));
+                (0..K).for_each(|c| partial[c][a] += v * x[c][k]);
+            }
+        }
+        let mut sum = partial.map(fold);
+        for (k, v) in ind_rest.iter().zip(values_rest) {
+            let (k, v) = (k.at(self.base), self.trans.of(*v));
+            (0..K).for_each(|c| sum[c] += v * x[c][k]);
+        }
+        sum
     }
 
     #[inline(always)]
@@ -139,19 +161,19 @@ impl<T: Scalar, I: Index> Lines<'_, T, I> {
     }
 
     /// y <- sum of lines times their entries of x.
-    fn scatter<const K: usize, const CONJ: bool>(&self, x: [&[T]; K], mut y: [&mut [T]; K]) {
+    fn scatter<const K: usize>(&self, x: [&[T]; K], mut y: [&mut [T]; K]) {
         y.iter_mut().for_each(|y| y.fill(T::ZERO));
         for i in 0..self.count() {
             let range = self.range(i);
             for (k, v) in self.ind[range.clone()].iter().zip(&self.values[range]) {
-                let (k, v) = (k.at(self.base), if CONJ { v.conj() } else { *v });
+                let (k, v) = (k.at(self.base), self.trans.of(*v));
                 (0..K).for_each(|c| y[c][k] += v * x[c][i]);
             }
         }
     }
 
     /// The part of [`Lines::scatter`] that falls on the outputs from `first`, from these lines.
-    fn scatter_part<const K: usize, const CONJ: bool>(&self, lines: Range<usize>, first: usize, x: [&[T]; K], mut y: [&mut [T]; K]) {
+    fn scatter_part<const K: usize>(&self, lines: Range<usize>, first: usize, x: [&[T]; K], mut y: [&mut [T]; K]) {
         let count = y[0].len();
         y.iter_mut().for_each(|y| y.fill(T::ZERO));
         for i in lines {
@@ -159,7 +181,7 @@ impl<T: Scalar, I: Index> Lines<'_, T, I> {
             for (k, v) in self.ind[range.clone()].iter().zip(&self.values[range]) {
                 let k = k.at(self.base).wrapping_sub(first);
                 if k < count {
-                    let v = if CONJ { v.conj() } else { *v };
+                    let v = self.trans.of(*v);
                     (0..K).for_each(|c| y[c][k] += v * x[c][i]);
                 }
             }
@@ -167,42 +189,17 @@ impl<T: Scalar, I: Index> Lines<'_, T, I> {
     }
 }
 
-#[inline(always)]
-fn dot<T: Scalar, I: Index, const K: usize, const A: usize, const CONJ: bool>(
-    ind: &[I],
-    values: &[T],
-    base: usize,
-    x: [&[T]; K],
-) -> [T; K] {
-    let at = |v: T| if CONJ { v.conj() } else { v };
-    let mut partial = [[T::ZERO; A]; K];
-    let (ind, values) = (ind.chunks_exact(A), values.chunks_exact(A));
-    let (ind_rest, values_rest) = (ind.remainder(), values.remainder());
-    for (k, v) in ind.zip(values) {
-        for a in 0..A {
-            let (k, v) = (k[a].at(base), at(v[a]));
-            (0..K).for_each(|c| partial[c][a] += v * x[c][k]);
-        }
-    }
-    let mut sum = partial.map(fold);
-    for (k, v) in ind_rest.iter().zip(values_rest) {
-        let (k, v) = (k.at(base), at(*v));
-        (0..K).for_each(|c| sum[c] += v * x[c][k]);
-    }
-    sum
-}
-
 /// Along the lines: each output entry is an inner product.
-struct Gather<'a, T, I, const CONJ: bool>(Lines<'a, T, I>, &'a Pool);
+struct Gather<'a, T, I>(Lines<'a, T, I>, &'a Pool);
 
-impl<T: Scalar, I: Index, const CONJ: bool> Group<T> for Gather<'_, T, I, CONJ> {
+impl<T: Scalar, I: Index> Group<T> for Gather<'_, T, I> {
     fn run<const K: usize>(&self, x: [&[T]; K], y: [&mut [T]; K]) {
         let Gather(matrix, pool) = *self;
         let (lines, entries) = (matrix.count(), matrix.values.len());
         let chunk = lines.div_ceil(64).max(256);
         pool.columns(entries + lines, y, chunk, |t, y| match entries < SHORT * lines {
-            true => matrix.gather::<K, 1, CONJ>(t * chunk, x, y),
-            false => matrix.gather::<K, 4, CONJ>(t * chunk, x, y),
+            true => matrix.gather::<K, 1>(t * chunk, x, y),
+            false => matrix.gather::<K, 4>(t * chunk, x, y),
         });
     }
 }
@@ -237,20 +234,20 @@ impl Segments {
 }
 
 /// Across the lines: each input entry is spread over the output.
-struct Scatter<'a, T, I, const CONJ: bool> {
+struct Scatter<'a, T, I> {
     matrix: Lines<'a, T, I>,
     /// Present where several threads may work.
     split: Option<(&'a Segments, &'a Pool)>,
 }
 
-impl<T: Scalar, I: Index, const CONJ: bool> Group<T> for Scatter<'_, T, I, CONJ> {
+impl<T: Scalar, I: Index> Group<T> for Scatter<'_, T, I> {
     fn run<const K: usize>(&self, x: [&[T]; K], y: [&mut [T]; K]) {
         let Scatter { matrix, split } = *self;
         match split {
             Some((segments, pool)) => pool.columns(matrix.values.len(), y, segments.size, |t, y| {
-                matrix.scatter_part::<K, CONJ>(segments.lines[t].clone(), t * segments.size, x, y)
+                matrix.scatter_part(segments.lines[t].clone(), t * segments.size, x, y)
             }),
-            None => matrix.scatter::<K, CONJ>(x, y),
+            None => matrix.scatter(x, y),
         }
     }
 }
@@ -265,28 +262,20 @@ impl<T: Scalar, I: Index> Body<T> for Compressed<T, I> {
     }
 
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        let matrix = self.matrix();
-        let along = self.by_row == (trans == Trans::N);
-        let conj = trans == Trans::H && T::IS_COMPLEX;
-        if along {
-            match conj {
-                false => grouped(x, y, &Gather::<T, I, false>(matrix, pool)),
-                true => grouped(x, y, &Gather::<T, I, true>(matrix, pool)),
-            }
+        let matrix = self.matrix(trans);
+        if self.by_row == (trans == Trans::N) {
+            grouped(x, y, &Gather(matrix, pool));
             return Ok(());
         }
         let several = pool.threads() > 1 && self.across > SEGMENT;
         let segments = several.then(|| self.segments.get_or_init(|| Segments::new(matrix, self.across)));
         let split = segments.filter(|s| s.worthwhile).map(|s| (s, pool));
-        match conj {
-            false => grouped(x, y, &Scatter::<T, I, false> { matrix, split }),
-            true => grouped(x, y, &Scatter::<T, I, true> { matrix, split }),
-        }
+        grouped(x, y, &Scatter { matrix, split });
         Ok(())
     }
 
     fn entries(&self, entry: &mut dyn FnMut(usize, usize, T)) -> Result<()> {
-        let matrix = self.matrix();
+        let matrix = self.matrix(Trans::N);
         for i in 0..self.lines {
             let range = matrix.range(i);
             for (k, v) in matrix.ind[range.clone()].iter().zip(&matrix.values[range]) {

@@ -76,13 +76,13 @@ fn check_triangle<T, I: Index>(parts: &Parts<T, I>, triangle: Triangle) -> Resul
 /// in one order.
 struct Product<'a, T: Scalar, I: Index> {
     matrix: &'a Symmetric<T, I>,
-    /// The conjugate of the matrix is meant.
-    conj: bool,
+    /// H where the conjugate of the matrix is meant, otherwise N.
+    trans: Trans,
 }
 
 impl<T: Scalar, I: Index> Group<T> for Product<'_, T, I> {
     fn run<const K: usize>(&self, x: [&[T]; K], mut y: [&mut [T]; K]) {
-        let (a, conj) = (self.matrix, self.conj);
+        let a = self.matrix;
         let (ptr, ind, values) = (&**a.ptr, &**a.ind, &*a.values);
         y.iter_mut().for_each(|y| y.fill(T::ZERO));
         for i in 0..a.n {
@@ -91,7 +91,7 @@ impl<T: Scalar, I: Index> Group<T> for Product<'_, T, I> {
             let mut sum = [T::ZERO; K];
             for (k, v) in ind[from..to].iter().zip(&values[from..to]) {
                 let j = k.at(a.base);
-                let v = if conj { v.conj() } else { *v };
+                let v = self.trans.of(*v);
                 if j == i {
                     let v = a.on_diagonal(v);
                     (0..K).for_each(|c| sum[c] += v * here[c]);
@@ -131,8 +131,8 @@ impl<T: Scalar, I: Index> Body<T> for Symmetric<T, I> {
 
     fn apply(&self, _pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
         // Of A^T and A^H one is A, the other its conjugate.
-        let conj = T::IS_COMPLEX && trans == if self.hermitian { Trans::T } else { Trans::H };
-        grouped(x, y, &Product { matrix: self, conj });
+        let conjugate = trans == if self.hermitian { Trans::T } else { Trans::H };
+        grouped(x, y, &Product { matrix: self, trans: if conjugate { Trans::H } else { Trans::N } });
         Ok(())
     }
 

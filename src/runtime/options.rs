@@ -308,6 +308,7 @@ pub fn reference(title: &str, table: &[Row], out: &mut String) {
             writeln!(out, "| key | type | range | default | unit | used by | meaning |\n|---|---|---|---|---|---|---|")
         };
         for row in table.iter().filter(|row| row.is_result() == results) {
+            let sentence = row.sentence.replace('|', "\\|");
             let methods = if row.methods.is_empty() { "all".to_string() } else { row.methods.join(", ") };
             let default = match row.default {
                 Default::Int(v) => v.to_string(),
@@ -317,7 +318,7 @@ pub fn reference(title: &str, table: &[Row], out: &mut String) {
                 Default::Result => String::new(),
             };
             let _ = if results {
-                writeln!(out, "| `{}` | {} | {} | {methods} | {} |", row.key, row.of.name(), row.unit, row.sentence)
+                writeln!(out, "| `{}` | {} | {} | {methods} | {} |", row.key, row.of.name(), row.unit, sentence)
             } else {
                 writeln!(
                     out,
@@ -326,7 +327,7 @@ pub fn reference(title: &str, table: &[Row], out: &mut String) {
                     row.of.name(),
                     range(row).trim_start_matches("be ").trim_start_matches("lie "),
                     row.unit,
-                    row.sentence
+                    sentence
                 )
             };
         }

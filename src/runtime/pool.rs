@@ -59,6 +59,20 @@ impl Started {
     }
 }
 
+impl Started {
+    fn pool(&self) -> &rayon::ThreadPool {
+        self.pool.as_ref().expect("present until dropped")
+    }
+
+    fn chunks<T: Send>(&self, data: &mut [T], chunk: usize, body: &(dyn Fn(usize, &mut [T]) + Sync)) {
+        self.pool().install(|| data.par_chunks_mut(chunk).enumerate().for_each(|(i, c)| body(i, c)));
+    }
+
+    fn parts<P: Send>(&self, parts: Vec<P>, body: &(dyn Fn(usize, P) + Sync)) {
+        self.pool().install(|| parts.into_par_iter().enumerate().for_each(|(i, part)| body(i, part)));
+    }
+}
+
 impl Pool {
     pub fn new() -> Self {
         Pool { threads: AtomicUsize::new(1), started: Mutex::new(None) }
@@ -89,21 +103,12 @@ impl Pool {
         started.clone()
     }
 
-    /// Runs `body` inside the pool (for a library that uses rayon's current pool), or here.
-    pub fn install<R: Send>(&self, work: usize, body: impl FnOnce() -> R + Send) -> R {
-        match self.parallel(work) {
-            Some(started) => started.pool.as_ref().expect("a started pool is present").install(body),
-            None => body(),
-        }
-    }
-
     /// `body(i, chunk)` for each chunk of `chunk` items of `data`; `work` is the number of
-    /// elements touched in all.
-    pub fn chunks<T: Send>(&self, work: usize, data: &mut [T], chunk: usize, body: impl Fn(usize, &mut [T]) + Sync + Send) {
+    /// elements touched in all. The body is passed on by reference, so that rayon's machinery is
+    /// compiled once a type of item and not once a kernel.
+    pub fn chunks<T: Send>(&self, work: usize, data: &mut [T], chunk: usize, body: impl Fn(usize, &mut [T]) + Sync) {
         match self.parallel(work) {
-            Some(started) => started.pool.as_ref().expect("a started pool is present").install(|| {
-                data.par_chunks_mut(chunk).enumerate().for_each(|(i, c)| body(i, c))
-            }),
+            Some(started) => started.chunks(data, chunk, &body),
             None => data.chunks_mut(chunk).enumerate().for_each(|(i, c)| body(i, c)),
         }
     }
@@ -114,35 +119,14 @@ impl Pool {
         work: usize,
         data: [&mut [T]; K],
         chunk: usize,
-        body: impl Fn(usize, [&mut [T]; K]) + Sync + Send,
+        body: impl Fn(usize, [&mut [T]; K]) + Sync,
     ) {
         let started = self.parallel(work);
         let mut rest = data.map(|column| column.chunks_mut(chunk));
         let parts = (0..rest[0].len()).map(|_| rest.each_mut().map(|chunks| chunks.next().expect("columns of equal length")));
         match started {
-            Some(started) => {
-                let parts: Vec<_> = parts.collect();
-                started.pool.as_ref().expect("a started pool is present").install(|| {
-                    parts.into_par_iter().enumerate().for_each(|(i, part)| body(i, part))
-                })
-            }
+            Some(started) => started.parts(parts.collect(), &body),
             None => parts.enumerate().for_each(|(i, part)| body(i, part)),
-        }
-    }
-
-    /// As [`Pool::chunks`], over two arrays with chunks of their own lengths.
-    pub fn chunks2<T: Send, U: Send>(
-        &self,
-        work: usize,
-        (a, a_chunk): (&mut [T], usize),
-        (b, b_chunk): (&mut [U], usize),
-        body: impl Fn(usize, &mut [T], &mut [U]) + Sync + Send,
-    ) {
-        match self.parallel(work) {
-            Some(started) => started.pool.as_ref().expect("a started pool is present").install(|| {
-                a.par_chunks_mut(a_chunk).zip(b.par_chunks_mut(b_chunk)).enumerate().for_each(|(i, (x, y))| body(i, x, y))
-            }),
-            None => a.chunks_mut(a_chunk).zip(b.chunks_mut(b_chunk)).enumerate().for_each(|(i, (x, y))| body(i, x, y)),
         }
     }
 }

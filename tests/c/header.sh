@@ -61,7 +61,7 @@ check "not reached by reknit.hpp" nothing "$(while read -r f; do grep -q "\b$f\b
 # The text: no Rust paths, no Markdown links, and nothing that keeps C99 or a foreign-function generator out.
 check "Rust paths or links" nothing "$(grep -nE 'crate::|\]\(|\bSelf\b|::[a-z_]+\(' "$header")"
 check "types that a binding cannot take" nothing "$(gcc -E -P -I"$root/include" "$build/alone.c" | grep -nE '\b(bool|_Bool|long double|va_list|size_t|uintptr_t|FILE)\b' | grep rkn_)"
-check "each constant is an integer literal" nothing "$(grep -E '^#define RKN_' "$header" | grep -vE '^#define RKN_[A-Z0-9_]+ +-?[0-9]+( |$)')"
+check "each constant is an integer literal" nothing "$(grep -E '^#define RKN_' "$header" | grep -vE '^#define RKN_[A-Z0-9_]+ +([0-9]+|\(-[0-9]+\))$')"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -11,11 +11,6 @@ module reknit_constants
   implicit none
   private :: c_int32_t, c_int64_t, c_size_t, c_float, c_double
 
-  integer(c_int32_t), parameter :: RKN_VERSION_MAJOR = 0
-  integer(c_int32_t), parameter :: RKN_VERSION_MINOR = 1
-  integer(c_int32_t), parameter :: RKN_VERSION_PATCH = 0
-  integer(c_int32_t), parameter :: RKN_VERSION_NUMBER_HEADER = 100
-  integer(c_int32_t), parameter :: RKN_ABI_HEADER = 1
   integer(c_int32_t), parameter :: RKN_OK = 0
   integer(c_int32_t), parameter :: RKN_STOP_ITERATIONS = 1
   integer(c_int32_t), parameter :: RKN_STOP_TIME = 2
@@ -63,6 +58,11 @@ module reknit_constants
   integer(c_int32_t), parameter :: RKN_RIGHT = 1
   integer(c_int32_t), parameter :: RKN_SUM = 0
   integer(c_int32_t), parameter :: RKN_MAX = 1
+  integer(c_int32_t), parameter :: RKN_VERSION_MAJOR = 0
+  integer(c_int32_t), parameter :: RKN_VERSION_MINOR = 1
+  integer(c_int32_t), parameter :: RKN_VERSION_PATCH = 0
+  integer(c_int32_t), parameter :: RKN_VERSION_NUMBER_HEADER = 100
+  integer(c_int32_t), parameter :: RKN_ABI_HEADER = 1
 
   type, bind(c) :: rkn_progress
     integer(c_int64_t) :: size

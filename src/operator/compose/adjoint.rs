@@ -61,7 +61,7 @@ impl<T: Scalar> Body<T> for Adjoint<T> {
 
     fn entries(&self, entry: &mut dyn FnMut(usize, usize, T)) -> Result<()> {
         self.part.with_body(|body| {
-            body.entries(&mut |i, j, v| entry(j, i, if self.trans == Trans::H { v.conj() } else { v }))
+            body.entries(&mut |i, j, v| entry(j, i, self.trans.of(v)))
         })
     }
 

@@ -1,6 +1,6 @@
 //! alpha A.
 
-use super::{entries_of, factor, finite, is_real, scale};
+use super::{entries_of, finite, is_real, scale};
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::{Body, Operator, Trans};
 use crate::runtime::{Pool, Result, Scalar};
@@ -29,7 +29,7 @@ impl<T: Scalar> Body<T> for Scaled<T> {
 
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, mut y: PanelMut<T>) -> Result<()> {
         self.part.apply(pool, trans, x, y.reborrow())?;
-        scale(pool, factor(self.alpha, trans), y);
+        scale(pool, trans.of(self.alpha), y);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! A + sigma I.
 
-use super::{add, entries_of, factor, finite, is_real, shape};
+use super::{add, entries_of, finite, is_real, shape};
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::{Body, Operator, Trans};
 use crate::runtime::{Error, Pool, Result, Scalar};
@@ -33,7 +33,7 @@ impl<T: Scalar> Body<T> for Shifted<T> {
 
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, mut y: PanelMut<T>) -> Result<()> {
         self.part.apply(pool, trans, x, y.reborrow())?;
-        add(pool, factor(self.sigma, trans), x, y);
+        add(pool, trans.of(self.sigma), x, y);
         Ok(())
     }
 

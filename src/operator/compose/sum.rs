@@ -1,6 +1,6 @@
 //! alpha A + beta B.
 
-use super::{add, entries_of, factor, finite, is_real, scale, shape};
+use super::{add, entries_of, finite, is_real, scale, shape};
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::workspace::Workspace;
 use crate::operator::{Body, Operator, Trans};
@@ -34,7 +34,7 @@ impl<T: Scalar> Body<T> for Sum<T> {
     }
 
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, mut y: PanelMut<T>) -> Result<()> {
-        let ([a, b], [alpha, beta]) = (&self.parts, self.factors.map(|f| factor(f, trans)));
+        let ([a, b], [alpha, beta]) = (&self.parts, self.factors.map(|f| trans.of(f)));
         a.apply(pool, trans, x, y.reborrow())?;
         if alpha != T::ONE {
             scale(pool, alpha, y.reborrow());

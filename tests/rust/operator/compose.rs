@@ -39,7 +39,7 @@ fn compositions_of<T: Scalar>() {
     assert_eq!(plain.count("entries"), Some(csr::<T>(&a).count("entries").unwrap() + 35));
     assert_eq!(sum.count("entries"), None);
 
-    let product = operator(Product::new(csr(&b), csr(&c)).expect("product"));
+    let product = operator(Product::new(csr::<T>(&b), csr(&c)).expect("product"));
     agree(&product, &b.times(&c), "product");
     assert_eq!(product.describe(), "product(csr, csr)");
     let nested = operator(Product::new(product.clone(), csr(&square)).expect("product"));
@@ -53,7 +53,7 @@ fn compositions_of<T: Scalar>() {
     agree(&shifted, &square.plus(beta, &Matrix::identity(6)), "shifted");
 
     for trans in [Trans::T, Trans::H] {
-        for part in [csr(&a), callback(&a, true)] {
+        for part in [csr::<T>(&a), callback(&a, true)] {
             let adjoint = operator(Adjoint::new(part, trans).expect("adjoint"));
             agree(&adjoint, &a.op(trans), &format!("{trans:?}"));
             // Twice, with both kinds mixed: N, or the conjugate.
@@ -75,7 +75,7 @@ fn compositions() {
 /// [A B 0; 0 0 C], with the zeros left out.
 fn block_of<T: Scalar>() {
     let (a, b, c) = (Matrix::sparse::<T>(4, 3, 1), Matrix::full::<T>(4, 5, 2), Matrix::full::<T>(2, 6, 3));
-    let grid = vec![Some(csr(&a)), Some(callback(&b, true)), None, None, None, Some(csr(&c))];
+    let grid = vec![Some(csr::<T>(&a)), Some(callback(&b, true)), None, None, None, Some(csr(&c))];
     let whole = operator(Block::new(2, 3, grid).expect("block"));
     let want = Matrix::from_fn(6, 14, |i, j| match (i < 4, j) {
         (true, 0..=2) => a.at(i, j),

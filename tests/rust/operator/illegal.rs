@@ -163,7 +163,6 @@ fn a_pattern_rewritten_behind_our_back_reaches_no_foreign_memory() {
         }
     }
 
-    std::panic::set_hook(Box::new(|_| {}));
     let rewritten = Rc::new(Cell::new(false));
     let ind = || Box::new(Rewritten(rewritten.clone(), [0, 0, 2]));
     let three = |p: Parts<f64, i32>| Parts { ind: ind(), copied: false, ..p };
@@ -178,5 +177,4 @@ fn a_pattern_rewritten_behind_our_back_reaches_no_foreign_memory() {
         let product = || a.apply_vector(&a.context().pool, &[1.0; 3], &mut [0.0; 3]);
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(product)).is_err(), "{}", a.describe());
     }
-    let _ = std::panic::take_hook();
 }

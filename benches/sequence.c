@@ -1,0 +1,140 @@
+/* reknit on a sequence of linear systems from a file: sequence FILE METHOD PRECONDITIONER [OPTIONS]
+ *
+ * METHOD is a Krylov method, PRECONDITIONER a kind ("ilu0", "none"), OPTIONS text such as
+ * "restart=40 recycle=20 rtol=1e-8". The file has the layout
+ *
+ *   "RKNSEQ01", int64 rows, systems, scalar (1 double, 3 double complex), parameters; then a system:
+ *   int64 entries, int64 rowptr[rows + 1], int32 colind[entries], scalar values[entries],
+ *   scalar rhs[rows], double parameters[parameters]
+ *
+ * little-endian. As a careful user runs it: one operator as long as the pattern stays, its values
+ * rewritten in place, x = 0 at the start. The true residual is recomputed here. One JSON line.
+ */
+#include <reknit.h>
+
+#include <complex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void check(rkn_status status) {
+    if (status < 0) {
+        fprintf(stderr, "%s\n", rkn_last_error());
+        exit(1);
+    }
+}
+
+static void need(FILE *f, void *to, size_t size, size_t count) {
+    if (fread(to, size, count, f) != count) {
+        fprintf(stderr, "the file is short\n");
+        exit(2);
+    }
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ||b - A x|| / ||b||, computed from the file's arrays. */
+static double true_residual(int is_complex, int64_t n, const int64_t *ptr, const int32_t *col, const void *val, const void *b, const void *x) {
+    double rr = 0, bb = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        double complex r = is_complex ? ((const double complex *)b)[i] : ((const double *)b)[i];
+        bb += creal(r) * creal(r) + cimag(r) * cimag(r);
+        for (int64_t k = ptr[i]; k < ptr[i + 1]; ++k)
+            r -= is_complex ? ((const double complex *)val)[k] * ((const double complex *)x)[col[k]]
+                            : ((const double *)val)[k] * ((const double *)x)[col[k]];
+        rr += creal(r) * creal(r) + cimag(r) * cimag(r);
+    }
+    return csqrt(rr / bb);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 4) {
+        fprintf(stderr, "usage: sequence FILE METHOD PRECONDITIONER [OPTIONS]\n");
+        return 2;
+    }
+    FILE *f = fopen(argv[1], "rb");
+    if (!f) {
+        perror(argv[1]);
+        return 2;
+    }
+    char magic[8];
+    int64_t head[4];
+    need(f, magic, 1, 8);
+    need(f, head, 8, 4);
+    int64_t n = head[0], count = head[1], params = head[3];
+    int is_complex = head[2] == 3, has_pc = strcmp(argv[3], "none") != 0;
+    size_t size = is_complex ? 16 : 8;
+
+    rkn_krylov *s = NULL;
+    check(rkn_krylov_create(NULL, argv[2], &s));
+    check(rkn_krylov_set_real(s, "rtol", 1e-8));
+    if (argc > 4) check(rkn_krylov_set_options(s, argv[4]));
+
+    int64_t *ptr = malloc(8 * (n + 1)), *kept_ptr = malloc(8 * (n + 1)), kept = -1;
+    int32_t *ptr32 = malloc(4 * (n + 1)), *col = NULL, *kept_col = NULL;
+    void *val = NULL, *kept_val = NULL, *b = malloc(size * n), *x = malloc(size * n);
+    double *skip = malloc(8 * (params + 1)), setup = 0, seconds = 0, worst = 0;
+    int64_t iterations = 0, applies = 0;
+    int failed = 0;
+    rkn_operator *A = NULL, *M = NULL;
+    for (int64_t k = 0; k < count; ++k) {
+        int64_t nnz;
+        need(f, &nnz, 8, 1);
+        col = realloc(col, 4 * nnz);
+        val = realloc(val, size * nnz);
+        need(f, ptr, 8, n + 1);
+        need(f, col, 4, nnz);
+        need(f, val, size, nnz);
+        need(f, b, size, n);
+        need(f, skip, 8, params);
+        int same = kept == nnz && !memcmp(ptr, kept_ptr, 8 * (n + 1)) && !memcmp(col, kept_col, 4 * nnz);
+        double t0 = now();
+        if (same) {
+            memcpy(kept_val, val, size * nnz);
+            check(rkn_operator_changed(A));
+            if (M) check(rkn_operator_changed(M));
+        } else {
+            rkn_operator_destroy(A);
+            rkn_operator_destroy(M);
+            M = NULL;
+            kept = nnz;
+            kept_col = realloc(kept_col, 4 * nnz);
+            kept_val = realloc(kept_val, size * nnz);
+            memcpy(kept_ptr, ptr, 8 * (n + 1));
+            memcpy(kept_col, col, 4 * nnz);
+            memcpy(kept_val, val, size * nnz);
+            for (int64_t i = 0; i <= n; ++i) ptr32[i] = (int32_t)ptr[i];
+            t0 = now();
+            check(rkn_operator_create_csr(NULL, is_complex ? RKN_C64 : RKN_F64, n, n, RKN_I32, 0, ptr32, kept_col, kept_val, RKN_BORROW, &A));
+            if (has_pc) check(rkn_operator_create_preconditioner(NULL, A, argv[3], &M));
+        }
+        double t1 = now();
+        rkn_status status = rkn_krylov_solve(s, A, M, b, x);
+        double t2 = now();
+        check(status);
+        int64_t v;
+        check(rkn_krylov_get_int(s, "iterations", &v));
+        iterations += v;
+        check(rkn_krylov_get_int(s, "applies", &v));
+        applies += v;
+        setup += t1 - t0;
+        seconds += t2 - t1;
+        failed += status != RKN_OK;
+        double r = true_residual(is_complex, n, ptr, col, val, b, x);
+        if (!(r <= worst)) worst = r;
+    }
+    printf("{\"peer\":\"reknit\",\"method\":\"%s\",\"pc\":\"%s\",\"options\":\"%s\",\"systems\":%ld,\"failed\":%d,\"iterations\":%ld,"
+           "\"applies\":%ld,\"setup_s\":%.4f,\"solve_s\":%.4f,\"worst_residual\":%.3e}\n",
+           argv[2], argv[3], argc > 4 ? argv[4] : "", (long)count, failed, (long)iterations, (long)applies, setup, seconds, worst);
+    rkn_operator_destroy(A);
+    rkn_operator_destroy(M);
+    rkn_krylov_destroy(s);
+    fclose(f);
+    free(ptr); free(kept_ptr); free(ptr32); free(col); free(kept_col); free(val); free(kept_val); free(b); free(x); free(skip);
+    return 0;
+}

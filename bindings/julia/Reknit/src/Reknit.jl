@@ -1,0 +1,48 @@
+"""
+Reknit solves sequences of related sparse linear systems and remembers, from one system to the next,
+what the last solve taught it. It is a binding of the shared library reknit, which does the work.
+
+    A = Operator(K)                              # a SparseMatrixCSC, read where it lies
+    M = Preconditioner(A, "ilu0")
+    s = Krylov(:gcrodr; rtol = 1e-10)
+    for step in 1:nsteps
+        assemble!(K, b, step)                    # new numbers, same arrays
+        changed!(A); changed!(M)
+        stats = solve!(x, s, A, b; M = M)        # s starts from what it learned before
+    end
+
+Nouns: [`Context`](@ref), [`Operator`](@ref), [`Preconditioner`](@ref), [`Krylov`](@ref).
+A call that fails throws a [`ReknitError`](@ref); a solve that stops short of its tolerance returns, and
+its [`Stats`](@ref) say so. `Reknit.LibReknit` is the C interface as it is.
+"""
+module Reknit
+
+import Libdl
+using LinearAlgebra
+using SparseArrays
+
+export Context, Operator, Preconditioner, Krylov, Stats, ReknitError
+export solve!, solve, prepare!, converged, history, forget!
+export changed!, set_values!, nullspace!, block
+export set_options!, set_monitor!, set_converged!, set_inner!, set_weights!, set_scaling!
+export set_log!, set_reduce!, interrupt!
+
+include("libreknit.jl")
+include("library.jl")
+include("errors.jl")
+include("callbacks.jl")
+include("handles.jl")
+include("context.jl")
+include("operator.jl")
+include("matrices.jl")
+include("functions.jl")
+include("composition.jl")
+include("preconditioner.jl")
+include("krylov.jl")
+include("hooks.jl")
+
+function __init__()
+    load_library()
+end
+
+end

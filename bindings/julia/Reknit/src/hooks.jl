@@ -1,0 +1,83 @@
+# Functions and weights that a linear solver calls for and measures with.
+
+"""
+    set_monitor!(f, s)
+
+`f(progress)` is called before the first iteration and after each one; if it returns `true` the solve stops with status `Reknit.STOP_MONITOR`.
+`progress` has the fields `iteration`, `column`, `applies`, `measure` (the residual norm), `target`, `seconds`,
+`solver` and `phase`. `nothing` removes it. Within `f`, `s[:iterations]` and `history(s)` may be read; solving with
+the same solver is refused with `Reknit.ERR_BUSY`.
+"""
+set_monitor!(f, s::Krylov) =
+    register!(s, :monitor, LibReknit.rkn_krylov_set_monitor, monitor_trampoline(), monitor_callback(f))
+
+monitor_callback(::Nothing) = nothing
+monitor_callback(f) = progress -> Int32(f(unsafe_load(progress)) === true)
+
+"""
+    set_converged!(f, s)
+
+`f(iteration, residual_norm, target)` decides whether the solve has converged: `true` accepts the iterate. `nothing`
+removes it.
+"""
+set_converged!(f, s::Krylov) =
+    register!(s, :converged, LibReknit.rkn_krylov_set_converged, converged_trampoline(), converged_callback(f))
+
+converged_callback(::Nothing) = nothing
+function converged_callback(f)
+    return function (iteration, residual_norm, target, accept)
+        unsafe_store!(accept, Int32(f(Int(iteration), residual_norm, target) === true))
+        return Int32(0)
+    end
+end
+
+"""
+    set_inner!(f, s, T)
+
+The inner product that the solver works with: `f(out, X, Y)` writes the local part of `X' * Y` into `out`. `X` is n x k and
+`Y` n x l, with elements of type `T`, which is that of the operators to come; `out` is k x l, of `Float64` or `ComplexF64`.
+All three are valid during the call. A context's reduction then sums `out` over ranks. `set_inner!(nothing, s)` removes it.
+"""
+function set_inner!(f, s::Krylov, ::Type{T}) where {T}
+    tag(T)
+    register!(s, :inner, LibReknit.rkn_krylov_set_inner, inner_trampoline(), inner_callback(f, T))
+    s.inner_type = T
+    return s
+end
+
+set_inner!(::Nothing, s::Krylov) = register!(s, :inner, LibReknit.rkn_krylov_set_inner, C_NULL, nothing)
+
+function inner_callback(f, ::Type{T}) where {T}
+    Wide = T <: Complex ? ComplexF64 : Float64
+    return function (n, k, x, ldx, l, y, ldy, out)
+        f(unsafe_wrap(Array, Ptr{Wide}(out), (k, l)), wrap_columns(T, x, n, k, ldx), wrap_columns(T, y, n, l, ldy))
+        return Int32(0)
+    end
+end
+
+"""
+    set_weights!(s, w)
+
+Measures with the inner product `sum(w .* conj.(x) .* y)`; `w` is a `Vector{Float64}`, copied. `nothing` removes it.
+"""
+function set_weights!(s::Krylov, w::AbstractVector)
+    check(LibReknit.rkn_krylov_set_weights(s, length(w), contiguous(Float64, "w", w)))
+    return s
+end
+
+set_weights!(s::Krylov, ::Nothing) = (check(LibReknit.rkn_krylov_set_weights(s, 0, C_NULL)); s)
+
+"""
+    set_scaling!(s; left = nothing, right = nothing)
+
+Solves `(S1 A S2^-1)(S2 x) = S1 b` with the diagonal matrices `S1 = Diagonal(left)` and `S2 = Diagonal(right)`, so that
+tolerances apply to the scaled residual. Both are `Vector{Float64}` of the length of `x`, copied; `nothing` stands for ones.
+"""
+function set_scaling!(s::Krylov; left = nothing, right = nothing)
+    given = [contiguous(Float64, "scaling", v) for v in (left, right) if v !== nothing]
+    n = isempty(given) ? 0 : length(first(given))
+    all(v -> length(v) == n, given) ||
+        throw(DimensionMismatch("left has $(length(left)) elements, right has $(length(right))"))
+    check(LibReknit.rkn_krylov_set_scaling(s, n, or_null(left), or_null(right)))
+    return s
+end

@@ -1,0 +1,202 @@
+"""
+    Krylov(method; context = nothing, monitor = nothing, options...)
+
+A linear solver with memory. `method` is `:cg`, `:minres`, `:gmres`, `:bicgstab` or `:gcrodr`; options are keywords,
+such as `rtol = 1e-10`, `restart = 40`, `recycle = 20`, `preconditioner = "ilu0"`, `initial_guess = :x`. An option that
+the method would ignore is an error. `Reknit.options(Krylov)` and `Reknit.option_reference("krylov")` list them.
+
+`s[:rtol] = 1e-6` sets an option later, `s[:rtol]` reads it, and `s[:iterations]` reads a result of the last solve.
+[`set_monitor!`](@ref), [`set_converged!`](@ref), [`set_inner!`](@ref), [`set_weights!`](@ref) and
+[`set_scaling!`](@ref) change what is watched, accepted and measured.
+
+One solver serves one sequence of systems: all of one size and element type. What it learned is kept from solve to
+solve until [`forget!`](@ref).
+"""
+mutable struct Krylov <: Handle
+    handle::Ptr{Cvoid}
+    method::Symbol
+    context::Union{Nothing,Context}
+    monitor::Union{Nothing,Callback}
+    converged::Union{Nothing,Callback}
+    inner::Union{Nothing,Callback}
+    inner_type::Type            # element type that `inner` was written for
+    last_operator::Any          # a preconditioner that the solver built holds the last operator, so its arrays stay
+
+    function Krylov(method; context = nothing, monitor = nothing, options...)
+        handle = create(LibReknit.rkn_krylov_create, or_null(context), String(method))
+        s = finalizer(close, new(handle, Symbol(method), context, nothing, nothing, nothing, Nothing, nothing))
+        for (key, value) in options
+            s[key] = value
+        end
+        monitor === nothing || set_monitor!(monitor, s)
+        return s
+    end
+end
+
+destroy(::Krylov, pointer) = LibReknit.rkn_krylov_destroy(pointer)
+
+# ---- options and results
+
+Base.setindex!(s::Krylov, value::Integer, key::Union{Symbol,AbstractString}) =
+    check(LibReknit.rkn_krylov_set_int(s, String(key), value))
+
+Base.setindex!(s::Krylov, value::Real, key::Union{Symbol,AbstractString}) =
+    check(LibReknit.rkn_krylov_set_real(s, String(key), value))
+
+Base.setindex!(s::Krylov, value::Union{Symbol,AbstractString}, key::Union{Symbol,AbstractString}) =
+    check(LibReknit.rkn_krylov_set_string(s, String(key), String(value)))
+
+# The kind of a key is known to the library alone: ask for each in turn.
+function Base.getindex(s::Krylov, key::Union{Symbol,AbstractString})
+    whole = Ref{Int64}(0)
+    status = LibReknit.rkn_krylov_get_int(s, String(key), whole)
+    status == ERR_KEY || return (check(status); whole[])
+    real = Ref{Float64}(0)
+    status = LibReknit.rkn_krylov_get_real(s, String(key), real)
+    status == ERR_KEY || return (check(status); real[])
+    return text(LibReknit.rkn_krylov_get_string, s, String(key))
+end
+
+"""
+    set_options!(s, text)
+
+Sets options from one string, such as `"restart=40 recycle=20 side=right"`.
+"""
+set_options!(s::Krylov, options::AbstractString) =
+    (check(LibReknit.rkn_krylov_set_options(s, String(options))); s)
+
+"""
+    Reknit.options(Krylov) -> Vector of (key, type, doc)
+
+The options and results of the linear solvers, as the library declares them: `type` is `"int"`, `"real"` or `"string"`.
+"""
+function options(::Type{Krylov})
+    list = NamedTuple{(:key, :type, :doc),NTuple{3,String}}[]
+    strings = ntuple(_ -> Ref{Cstring}(C_NULL), 3)
+    while LibReknit.rkn_krylov_option(length(list), strings...) == OK
+        push!(list, (key = unsafe_string(strings[1][]), type = unsafe_string(strings[2][]),
+                     doc = unsafe_string(strings[3][])))
+    end
+    return list
+end
+
+# ---- solving
+
+"""
+    Stats
+
+What a solve reports: `status` (0, or a positive `Reknit.STOP_...` if it stopped short of its tolerance),
+`iterations`, `applies` of the operator, `preconditioner_applies`, `reductions`, `restarts`, `residual_norm` (of the true
+residual b - A x, absolute), `relative_residual`, `setup_seconds`, `solve_seconds` and `reason`, a sentence.
+See [`converged`](@ref).
+"""
+struct Stats
+    status::Int32
+    iterations::Int
+    applies::Int
+    preconditioner_applies::Int
+    reductions::Int
+    restarts::Int
+    residual_norm::Float64
+    relative_residual::Float64
+    setup_seconds::Float64
+    solve_seconds::Float64
+    reason::String
+end
+
+Stats(status::Int32, s::Krylov) = Stats(status, (s[key] for key in fieldnames(Stats)[2:end])...)
+
+"""
+    converged(stats) -> Bool
+
+Whether the solve reached its tolerance.
+"""
+converged(stats::Stats) = stats.status == OK
+
+"""
+    solve!(x, s, A, b; M = nothing) -> Stats
+
+Solves `A x = b`. `x` and `b` are vectors of the element type of `A`, without gaps in memory; `x` is overwritten, and read
+only with the option `initial_guess = :x`. `M` is a preconditioner: any operator that approximates the inverse of `A`.
+
+A solve that stops short of its tolerance delivers its best `x` and returns, with a positive `status` in its
+[`Stats`](@ref). One that fails throws a [`ReknitError`](@ref). What a Julia function threw that the solve called
+(an operator's, a monitor, ...) is thrown again as a `CapturedException`, with the original in its field `ex`.
+"""
+function solve!(x::AbstractVector, s::Krylov, A::AbstractOperator{T}, b::AbstractVector; M = nothing) where {T}
+    m, n = size(A)
+    length(b) == m || throw(DimensionMismatch("b has $(length(b)) elements, A has $m rows"))
+    length(x) == n || throw(DimensionMismatch("x has $(length(x)) elements, A has $n columns"))
+    xs, bs = contiguous(T, "x", x), contiguous(T, "b", b)
+    check_apart("x", xs, "b", bs)
+    check_problem(s, A, M)
+    s.last_operator = A
+    return Stats(check(LibReknit.rkn_krylov_solve(s, A, or_null(M), bs, xs)), s)
+end
+
+"""
+    solve(s, A, b; M = nothing) -> (x, stats)
+
+[`solve!`](@ref) with a new `x`, which starts at zero.
+"""
+function solve(s::Krylov, A::AbstractOperator{T}, b::AbstractVector; M = nothing) where {T}
+    x = zeros(T, size(A, 2))
+    return x, solve!(x, s, A, b; M = M)
+end
+
+"""
+    prepare!(s, A; M = nothing)
+
+Does ahead of the first solve what does not depend on the right-hand side: checks, memory, a preconditioner that
+the solver builds.
+"""
+function prepare!(s::Krylov, A::AbstractOperator; M = nothing)
+    check_problem(s, A, M)
+    s.last_operator = A
+    check(LibReknit.rkn_krylov_prepare(s, A, or_null(M)))
+    return s
+end
+
+function check_problem(s, A, M)
+    M isa Union{Nothing,AbstractOperator} || throw(ArgumentError(
+        "M is a $(typeof(M)), must be an Operator or a Preconditioner; wrap it in one of the two"))
+    s.inner === nothing || s.inner_type == eltype(A) || throw(ArgumentError(
+        "the inner product was set for elements of type $(s.inner_type), the operator has $(eltype(A))"))
+    check_in_place(A)
+    M === nothing || check_in_place(M)
+end
+
+"""
+    history(s) -> Vector{Float64}
+
+Residual norms of the last solve; the first one is that of the start.
+"""
+function history(s::Krylov)
+    need = Ref{Int64}(0)
+    check(LibReknit.rkn_krylov_history(s, C_NULL, 0, need))
+    norms = Vector{Float64}(undef, need[])
+    check(LibReknit.rkn_krylov_history(s, norms, length(norms), need))
+    return norms
+end
+
+"""
+    forget!(s)
+
+Throws away what the solver learned; its options stay.
+"""
+function forget!(s::Krylov)
+    check(LibReknit.rkn_krylov_forget(s))
+    s.last_operator = nothing
+    return s
+end
+
+# ---- display
+
+Base.show(io::IO, s::Krylov) = print(io, "Krylov(:", s.method, ")", isopen(s) ? "" : " (closed)")
+
+Base.show(io::IO, ::MIME"text/plain", s::Krylov) = show_view(io, s, LibReknit.rkn_krylov_view)
+
+function Base.show(io::IO, stats::Stats)
+    print(io, converged(stats) ? "converged" : "stopped short (" * status_name(stats.status) * ")", " after ",
+          stats.iterations, " iterations and ", stats.applies, " applies, relative residual ", stats.relative_residual)
+end
