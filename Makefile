@@ -46,8 +46,13 @@ test:
 bench:
 	@benches/run.sh
 
-install: build $(RELEASE)/libreknit.a
+# `sudo make install` has no cargo as a rule; then it takes what `make build` and `make $(RELEASE)/libreknit.a` left.
+install:
+	@if command -v $(CARGO) >/dev/null; then $(MAKE) --no-print-directory build $(RELEASE)/libreknit.a; fi
 	@tools/install.sh "$(DESTDIR)" "$(PREFIX)" "$(LIBDIR)" "$(VERSION)"
+
+uninstall:
+	@tools/install.sh --remove "$(DESTDIR)" "$(PREFIX)" "$(LIBDIR)" "$(VERSION)"
 
 clean:
 	rm -rf target build

@@ -156,10 +156,18 @@ fn measure(a: Matrix) {
     let pool = Pool::new();
     let times = race([
         &mut || matrix.apply(&pool, Trans::N, Panel::column(&x), PanelMut::column(&mut y)).expect("a legal product"),
-        &mut || drop(black_box(sum::<2>(black_box(&array)))),
-        &mut || drop(black_box(sum::<4>(black_box(&array)))),
-        &mut || drop(black_box(sum::<8>(black_box(&array)))),
-        &mut || drop(black_box(sum_pairs(black_box(&values), black_box(&ind)))),
+        &mut || {
+            black_box(sum::<2>(black_box(&array)));
+        },
+        &mut || {
+            black_box(sum::<4>(black_box(&array)));
+        },
+        &mut || {
+            black_box(sum::<8>(black_box(&array)));
+        },
+        &mut || {
+            black_box(sum_pairs(black_box(&values), black_box(&ind)));
+        },
     ]);
     black_box(&y);
     let moved = [bytes, 8.0 * array.len() as f64, 8.0 * array.len() as f64, 8.0 * array.len() as f64, 12.0 * entries as f64];

@@ -40,6 +40,9 @@ fortran=$prefix/share/reknit/fortran
 licences=$prefix/share/doc/reknit
 config=$libdir/cmake/reknit
 
+# What the static library needs: `rustc --print native-static-libs`; a test compares.
+private='-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc'
+
 shopt -s nullglob
 headers=("$root"/include/*.h "$root"/include/*.hpp)
 sources=("$root"/bindings/fortran/src/*.f90)
@@ -71,6 +74,8 @@ filled() {                                     # template, target folder
   text=${text//@PREFIX@/"$prefix"}
   text=${text//@LIBDIR@/"$pc_libdir"}
   text=${text//@UP@/"$(realpath -ms --relative-to "$config" "$prefix/")"}
+  text=${text//@PRIVATE@/"$private"}
+  text=${text//@PRIVATE_LIST@/"${private// /;}"}
   text=${text//@FORTRAN@/"${sources[*]##*/}"}
   file <(printf '%s\n' "$text") "$2" "$name"
 }

@@ -44,10 +44,10 @@ JULIA_WORDS = {
 
 
 class HeaderError(Exception):
-    """Something in the header that this script does not understand."""
+    """Something in the header that this script does not understand; line 0 is the header as a whole."""
 
     def __init__(self, line, text):
-        super().__init__(f"line {line}: {text}")
+        super().__init__(f"line {line}: {text}" if line else text)
 
 
 @dataclass

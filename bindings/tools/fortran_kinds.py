@@ -27,7 +27,7 @@ DECLARATIONS = {
 }
 ENDING = [
     "    integer, optional, intent(out) :: stat",
-    "    character(:), allocatable, optional, intent(out) :: errmsg",
+    "    character(*), optional, intent(out) :: errmsg",
 ]
 
 
@@ -89,7 +89,7 @@ def specific(procedure, name, index, scalar, rank, fill):
     arrays = [*procedure.indices, *procedure.values]
     first = [n for n, _ in procedure.before]
     last = [n for n, _ in procedure.after]
-    lines = fill(2, f"subroutine {name}(", ["self", *first, *arrays, *last, "stat", "errmsg"], ")")
+    lines = fill(2, f"recursive subroutine {name}(", ["self", *first, *arrays, *last, "stat", "errmsg"], ")")
     lines.append(f"    class(rkn_operator_t), intent({'inout' if procedure.creates else 'in'}) :: self")
     if procedure.indices:
         lines.append(f"    {INDICES[index][0]}, target, intent(in) :: {', '.join(a + '(:)' for a in procedure.indices)}")
@@ -143,7 +143,7 @@ def view(name, declaration, tag, rank):
     ones = ", ".join(["1"] * rank)
     lines = [
         "",
-        f"  function {name}(name, x) result(array)",
+        f"  recursive function {name}(name, x) result(array)",
         "    character(*), intent(in) :: name",
         f"    {declaration}, target, intent(in) :: x{RANKS[rank]}",
         "    type(array_t) :: array",

@@ -11,6 +11,7 @@
 //! | C_k          | `arnoldi.w`, first k columns: A U = C D     |
 //! | D_k          | `lengths`, 1 / ||u_j||                      |
 //! | V, Z         | the columns behind them                    |
+//! | M^-1-side U  | `krylov_u`: U in Krylov coordinates         |
 //! | B_k, Hbar    | `arnoldi.b`, `arnoldi.hessenberg`          |
 //! | Gbar         | `g` = [D B; 0 Hbar]                        |
 //!
@@ -43,8 +44,11 @@ pub struct Gcrodr<T: Scalar, S: Scalar<Wide = T::Wide>> {
     mr: Vec<T>,
     /// Vectors to keep; one more where a conjugate pair asks for it.
     recycle: usize,
-    /// Test against [U Z], not [U V].
+    /// Test against the search space [U Z]; otherwise against the Krylov space [U_v V].
     tests_search: bool,
+    /// U_v: what U is in the coordinates of the Krylov space, where A M U_v was C D when M last was
+    /// what it then was. Only directions to test against, so age does not matter.
+    krylov_u: Vec<S>,
     lengths: Vec<f64>,
     /// Names the operator that C = A U D^-1 belongs to; `None` when C must be renewed.
     image_of: Option<Identity>,
@@ -72,13 +76,15 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         let square = memory::product(m + 1, m + 1, "projected problem")?;
         let small = || memory::filled(square, zero, "projected problem");
         let left = options.text("side") == "left";
+        let tests_search = options.text("test_basis") == "search";
         let panel = || memory::filled(memory::product(n, BATCH.min(recycle + 1), "recycled image")?, T::ZERO, "recycled image");
         Ok(Gcrodr {
             arnoldi: Arnoldi::new(n, m, true, options)?,
             r: memory::filled(n, T::ZERO, "residual")?,
             mr: memory::filled(if left { n } else { 0 }, T::ZERO, "residual")?,
             recycle,
-            tests_search: options.text("test_basis") == "search",
+            tests_search,
+            krylov_u: memory::filled(if tests_search { 0 } else { memory::product(n, recycle + 1, "recycle space")? }, S::ZERO, "recycle space")?,
             lengths: memory::with_capacity(recycle + 1, "recycle space")?,
             image_of: None,
             ritz: Ritz::new(m)?,
@@ -141,6 +147,9 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
             }
             kernels::rotate(&mut self.arnoldi.w, n, k, &self.coefficients, rank, &mut self.tile);
             kernels::rotate(&mut self.arnoldi.z, n, k, &self.coefficients, rank, &mut self.tile);
+            if !self.tests_search {
+                kernels::rotate(&mut self.krylov_u, n, k, &self.coefficients, rank, &mut self.tile);
+            }
             self.arnoldi.k = rank;
         }
         Ok(())
@@ -167,7 +176,11 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
     /// into `g` or `yt`.
     fn local_products(&mut self, p: &Problem<T>, of: Columns, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>, target: Target) {
         let n = self.r.len();
-        let source = if of == Columns::C { &self.arnoldi.w } else { &self.arnoldi.z };
+        let source = match of {
+            Columns::C => &self.arnoldi.w,
+            Columns::U => &self.arnoldi.z,
+            Columns::KrylovU => &self.krylov_u,
+        };
         let x = Panel::packed(&self.arnoldi.w, n, rows.end).cols(rows.start, rows.end);
         let y = Panel::packed(source, n, columns.end).cols(columns.start, columns.end);
         let (out, ld, first) = match target {
@@ -206,6 +219,9 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
             let length = square.real_part().sqrt();
             let inverse = if length > 0.0 && length.is_finite() { 1.0 / length } else { 1.0 };
             kernels::scale(p.space.pool(), inverse, &mut self.arnoldi.z[j * n..][..n]);
+            if !self.tests_search {
+                kernels::scale(p.space.pool(), inverse, &mut self.krylov_u[j * n..][..n]);
+            }
             self.lengths.push(inverse);
         }
         Ok(())
@@ -223,11 +239,19 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
             return Ok(());
         }
         let narrow = |from: &[T::Wide], to: &mut [S]| to.iter_mut().zip(from).for_each(|(v, u)| *v = S::narrow(*u));
+        narrow(&self.new_u[..columns * found], &mut self.coefficients);
+        if !self.tests_search {
+            // [U_v V]: V stands behind C until C is replaced.
+            let v = Panel::packed(&self.arnoldi.w[k * n..], n, s);
+            kernels::rotate_with(&mut self.krylov_u, n, k, v, &self.coefficients, found, &mut self.tile);
+        }
+        kernels::rotate(&mut self.arnoldi.z, n, columns, &self.coefficients, found, &mut self.tile);
         narrow(&self.new_c[..rows * found], &mut self.coefficients);
         kernels::rotate(&mut self.arnoldi.w, n, rows, &self.coefficients, found, &mut self.tile);
-        narrow(&self.new_u[..columns * found], &mut self.coefficients);
-        kernels::rotate(&mut self.arnoldi.z, n, columns, &self.coefficients, found, &mut self.tile);
         self.arnoldi.k = found;
+        if !self.tests_search && !has_own_coordinates(p) {
+            self.krylov_u[..found * n].copy_from_slice(&self.arnoldi.z[..found * n]);
+        }
         self.normalise_lengths(p)
     }
 
@@ -250,9 +274,12 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
     fn assemble_yt(&mut self, p: &mut Problem<T>, rows: usize, columns: usize) -> Result<()> {
         let k = self.arnoldi.k;
         self.yt[..rows * columns].fill(<T::Wide as Scalar>::ZERO);
-        let tested = if self.tests_search { columns } else { k };
+        // Without a right preconditioner Z is V, and the products of V with [C V] are known.
+        let separate = has_own_coordinates(p);
+        let tested = if self.tests_search && separate { columns } else { k };
         if tested > 0 {
-            self.local_products(p, Columns::U, 0..rows, 0..tested, Target::Yt(rows));
+            let of = if !self.tests_search && separate { Columns::KrylovU } else { Columns::U };
+            self.local_products(p, of, 0..rows, 0..tested, Target::Yt(rows));
             p.space.sum(&mut self.yt[..rows * tested])?;
         }
         for j in tested..columns {
@@ -262,10 +289,16 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
     }
 }
 
+/// Whether search vectors differ from Krylov vectors: z = M v.
+fn has_own_coordinates<T: Scalar>(p: &Problem<T>) -> bool {
+    p.m.is_some() && p.settings.place != Place::Left
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Columns {
     C,
     U,
+    KrylovU,
 }
 
 /// Where products go: `g` or `yt`, with its leading dimension.

@@ -186,12 +186,27 @@ pub fn convert<S: Scalar<Wide = T::Wide>, T: Scalar>(x: &[S], y: &mut [T]) {
 /// with `k <= m`; the first `k` columns are overwritten, the others keep their old values.
 /// `scratch` has [`rotate_len`] entries.
 pub fn rotate<T: Scalar>(x: &mut [T], n: usize, m: usize, q: &[T], k: usize, scratch: &mut [T]) {
-    let scratch = &mut scratch[..rotate_len(k)];
+    rotate_with(x, n, m, Panel::packed(&[], n, 0), q, k, scratch);
+}
+
+/// X <- [X Y] Q in place: as [`rotate`] for the `m` columns of `x` followed by those of `y`.
+pub fn rotate_with<T: Scalar>(x: &mut [T], n: usize, m: usize, y: Panel<T>, q: &[T], k: usize, scratch: &mut [T]) {
+    let height = m + y.ncols;
+    let q = MatRef::from_column_major_slice(&q[..height * k], height, k);
     for start in (0..n).step_by(ROTATE_ROWS) {
         let rows = ROTATE_ROWS.min(n - start);
-        let tile = MatRef::from_column_major_slice_with_stride(&x[start..(m - 1) * n + start + rows], rows, m, n);
-        let mut out = MatMut::from_column_major_slice_with_stride_mut(scratch, rows, k, ROTATE_ROWS);
-        matmul(&mut out, Accum::Replace, tile, MatRef::from_column_major_slice(&q[..m * k], m, k), <T as Scalar>::ONE, Par::Seq);
+        let tile = |columns: usize| start..(columns - 1) * n + start + rows;
+        let mut out = MatMut::from_column_major_slice_with_stride_mut(&mut scratch[..(k - 1) * ROTATE_ROWS + rows], rows, k, ROTATE_ROWS);
+        let mut accum = Accum::Replace;
+        if m > 0 {
+            let old = MatRef::from_column_major_slice_with_stride(&x[tile(m)], rows, m, n);
+            matmul(&mut out, accum, old, q.subrows(0, m), <T as Scalar>::ONE, Par::Seq);
+            accum = Accum::Add;
+        }
+        if y.ncols > 0 {
+            let more = MatRef::from_column_major_slice_with_stride(&y.data[tile(y.ncols)], rows, y.ncols, n);
+            matmul(&mut out, accum, more, q.subrows(m, y.ncols), <T as Scalar>::ONE, Par::Seq);
+        }
         for j in 0..k {
             x[j * n + start..][..rows].copy_from_slice(&scratch[j * ROTATE_ROWS..][..rows]);
         }

@@ -220,9 +220,10 @@ impl<T: Scalar> Body<T> for Dense<T> {
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
         let along = (self.order == Order::RowMajor) == (trans == Trans::N);
         let matrix = self.matrix(trans);
-        match along {
-            true => grouped(x, y, &Dots(matrix, pool)),
-            false => grouped(x, y, &Combine(matrix, pool)),
+        if along {
+            grouped(x, y, &Dots(matrix, pool));
+        } else {
+            grouped(x, y, &Combine(matrix, pool));
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ static void reference(void) {
     char buf[8];
     int64_t length = -1;
     CHECK_REFUSED(rkn_option_reference(NULL, buf, 8, &length), RKN_ERR_NULL, "rkn_option_reference", "noun");
-    CHECK_REFUSED(rkn_option_reference("sinkhole", buf, 8, &length), RKN_ERR_ARGUMENT, "rkn_option_reference", "noun");
+    CHECK_REFUSED(rkn_option_reference("sinkhole", buf, 8, &length), RKN_ERR_KEY, "rkn_option_reference", "sinkhole");
     CHECK_REFUSED(rkn_option_reference("krylov", NULL, 100000, &length), RKN_ERR_NULL, "rkn_option_reference", "buf");
     CHECK_REFUSED(rkn_option_reference("krylov", buf, -1, &length), RKN_ERR_SIZE, "rkn_option_reference", "cap");
     CHECK_REFUSED(rkn_option_reference("krylov", NULL, 0, NULL), RKN_ERR_SIZE, "rkn_option_reference", "cap");

@@ -311,6 +311,78 @@ static void many_threads(void) {
     rkn_operator_destroy(A), poisson_free(&P);
 }
 
+/* What may be shared and is used by four threads at once: a context with hooks, a callback operator, getters. A call is
+   done or refused as busy; no callback is entered twice at a time; afterwards every handle works. */
+typedef struct shared {
+    rkn_context *ctx;
+    rkn_operator *A;
+    rkn_krylov *s;
+    int inside, entered_twice, wrong, hooks_let_go;
+} shared;
+static void enter(shared *p) {
+    if (__atomic_add_fetch(&p->inside, 1, __ATOMIC_SEQ_CST) > 1) __atomic_store_n(&p->entered_twice, 1, __ATOMIC_SEQ_CST);
+}
+static void leave(shared *p) { __atomic_sub_fetch(&p->inside, 1, __ATOMIC_SEQ_CST); }
+static void shared_log(void *user, int32_t level, const char *line) { (void)user, (void)level, (void)line; }
+static int32_t shared_reduce(void *user, rkn_reduction op, int64_t n, double *inout) { return (void)user, (void)op, (void)n, (void)inout, 0; }
+static void shared_release(void *user) { __atomic_add_fetch(&((shared *)user)->hooks_let_go, 1, __ATOMIC_SEQ_CST); }
+static int32_t shared_apply(void *user, rkn_trans trans, int64_t ncols, const void *xv, int64_t ldx, void *yv, int64_t ldy) {
+    (void)trans;
+    enter(user);
+    for (int64_t j = 0; j < ncols; ++j)
+        for (int64_t i = 0; i < 20; ++i) ((double *)yv)[i + j * ldy] = (double)(i + 1) * ((const double *)xv)[i + j * ldx];
+    leave(user);
+    return 0;
+}
+static void *share(void *user) {
+    enum { n = 20 };
+    shared *p = user;
+    double *b = ones(n), x[n];
+    int64_t v = 0;
+    int wrong = 0;
+    for (int round = 0; round < 3000; ++round) {
+        rkn_krylov *s = NULL;
+        rkn_status rc = rkn_krylov_create(p->ctx, "cg", &s);
+        wrong += rc != RKN_OK && rc != RKN_ERR_BUSY;
+        if (rc == RKN_OK) {
+            rc = rkn_krylov_solve(s, p->A, NULL, b, x);
+            wrong += rc != RKN_OK && rc != RKN_ERR_BUSY;
+            wrong += rc == RKN_OK && !(fabs(x[n - 1] - 1.0 / n) < 1e-6);
+        }
+        rkn_krylov_destroy(s);
+        rc = rkn_operator_apply(p->A, RKN_N, 1, b, n, x, n);
+        wrong += rc != RKN_OK && rc != RKN_ERR_BUSY;
+        for (int k = 0; k < 50; ++k) {
+            rc = rkn_krylov_get_int(p->s, "iterations", &v);
+            wrong += rc != RKN_OK && rc != RKN_ERR_BUSY;
+        }
+    }
+    __atomic_add_fetch(&p->wrong, wrong, __ATOMIC_SEQ_CST);
+    free(b);
+    return NULL;
+}
+static void shared_by_threads(void) {
+    enum { n = 20 };
+    pthread_t threads[4];
+    shared p = {0};
+    double *b = ones(n), x[n];
+    CHECK_OK(rkn_context_create(&p.ctx));
+    CHECK_OK(rkn_context_set_log(p.ctx, shared_log, &p, shared_release));
+    CHECK_OK(rkn_context_set_reduce(p.ctx, shared_reduce, &p, shared_release));
+    CHECK_OK(rkn_operator_create_callback(NULL, RKN_F64, n, n, shared_apply, &p, shared_release, &p.A));
+    CHECK_OK(rkn_krylov_create(NULL, "cg", &p.s));
+    for (int i = 0; i < 4; ++i)
+        if (pthread_create(&threads[i], NULL, share, &p)) exit(2);
+    for (int i = 0; i < 4; ++i) pthread_join(threads[i], NULL);
+    CHECK(p.wrong == 0 && p.entered_twice == 0 && p.hooks_let_go == 0);
+    CHECK_OK(rkn_krylov_set_int(p.s, "max_iterations", 50));
+    CHECK_OK(rkn_krylov_solve(p.s, p.A, NULL, b, x));
+    CHECK(fabs(x[n - 1] - 1.0 / n) < 1e-6);
+    rkn_context_destroy(p.ctx), rkn_operator_destroy(p.A), rkn_krylov_destroy(p.s);
+    CHECK(p.hooks_let_go == 3);
+    free(b);
+}
+
 /* ---- interrupts from a signal handler and from a thread ---- */
 
 static rkn_context *signalled;
@@ -670,18 +742,19 @@ static void closed_output(void) {
 
 int main(void) {
     in_child("random_misuse", random_misuse, 120);
+    in_child("starved", starved, 300);    /* before there are threads, whose arenas hold memory in reserve */
+    in_child("no_threads", no_threads, 60);
     any_order();
     two_threads();
     in_child("destroyed_in_use", destroyed_in_use, 60);
     in_child("destroyed_by_callback", destroyed_by_callback, 60);
     many_threads();
+    in_child("shared_by_threads", shared_by_threads, 120);
     in_child("interrupts", interrupts, 60);
     in_child("traps", traps, 60);
     in_child("traps_with_threads", traps_with_threads, 60);
     in_child("comma", comma, 60);
     in_child("forked", forked, 120);
-    in_child("starved", starved, 300);
-    in_child("no_threads", no_threads, 60);
     prints_nothing();
     in_child("closed_output", closed_output, 120);
     exercise();

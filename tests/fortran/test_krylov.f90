@@ -178,9 +178,9 @@ contains
     real(real32), target :: single(n), single_x(n)
     integer :: rc, number
     real(real64) :: value
-    character(:), allocatable :: message
+    character(400) :: message
     call s%create("gmress", stat=rc, errmsg=message)
-    call expect(rc < 0 .and. index(message, "gmress") > 0, "unknown method: "//message)
+    call expect(rc < 0 .and. index(message, "gmress") > 0, "unknown method: "//trim(message))
     call expect(.not. c_associated(s%handle), "no handle")
     call never%solve(K, b, x, stat=rc, errmsg=message)
     call expect_words(rc, RKN_ERR_NULL, message, "rkn_krylov_solve 's'", "a solver that was never created")
@@ -190,13 +190,13 @@ contains
     call s%set("restrt", 40, stat=rc, errmsg=message)
     call expect_words(rc, RKN_ERR_KEY, message, "restrt restart", "misspelt option")
     call s%set("restart", "many", stat=rc, errmsg=message)
-    call expect(rc < 0 .and. index(message, "restart") > 0, "option of another type: "//message)
+    call expect(rc < 0 .and. index(message, "restart") > 0, "option of another type: "//trim(message))
     call s%set("restart", -5, stat=rc, errmsg=message)
-    call expect(rc < 0 .and. index(message, "-5") > 0, "option out of range: "//message)
+    call expect(rc < 0 .and. index(message, "-5") > 0, "option out of range: "//trim(message))
     call s%set("rtol", ieee_value(1.0_real64, ieee_quiet_nan), stat=rc, errmsg=message)
-    call expect(rc < 0 .and. index(message, "rtol") > 0, "NaN as tolerance: "//message)
+    call expect(rc < 0 .and. index(message, "rtol") > 0, "NaN as tolerance: "//trim(message))
     call s%set_options("restart=40 nonsense", stat=rc, errmsg=message)
-    call expect(rc < 0 .and. index(message, "nonsense") > 0, "options that do not parse: "//message)
+    call expect(rc < 0 .and. index(message, "nonsense") > 0, "options that do not parse: "//trim(message))
     call s%get("no_such_result", value, stat=rc)
     call expect_status(rc, RKN_ERR_KEY, "unknown result")
     call s%get("iteration", number, stat=rc)
@@ -231,7 +231,7 @@ contains
     type(rkn_krylov_t) :: s
     real(real64), target :: rows(2, n)
     integer :: rc
-    character(:), allocatable :: message
+    character(400) :: message
     rows = 1
     call s%create("cg")
     call s%solve(K, rows(1, :), x, stat=rc, errmsg=message)
@@ -247,14 +247,14 @@ contains
     type(rkn_operator_t) :: A
     real(real32), target :: values(3*n - 2), rhs(n), u(n)
     integer :: rc
-    character(:), allocatable :: message
+    character(400) :: message
     values = real(val_f64, real32)
     rhs = 1
     call A%create_csr(ptr, ind, values)
     call s%create("cg")
-    call s%set("rtol", 1e-5)
+    call s%set("rtol", 1e-4)
     call s%solve(A, rhs, u, stat=rc, errmsg=message)
-    call expect_status(rc, RKN_OK, "f32: "//message)
+    call expect_status(rc, RKN_OK, "f32: "//trim(message))
     call expect(maxval(abs(u - x0)) < 1e-3_real64*maxval(x0), "f32 solution")
     call s%destroy()
     call A%destroy()
@@ -266,12 +266,12 @@ contains
     real(real64), allocatable :: norms(:)
     integer(int64) :: iterations, applies, reductions
     integer :: rc
-    character(:), allocatable :: message
+    character(400) :: message
     call s%create("gcrodr")
     call s%set("rtol", 1d-10)
     call s%set("restart", 60)
     call s%solve(K, b, x, stat=rc, errmsg=message)
-    call expect_status(rc, RKN_OK, "f64: "//message)
+    call expect_status(rc, RKN_OK, "f64: "//trim(message))
     call expect(maxval(abs(x - x0)) < 1e-7_real64*maxval(x0), "f64 solution")
     residual = b - real(matmul(full(n, 0.0_real64), x), real64)
     call s%get("residual_norm", norm)
@@ -302,7 +302,7 @@ contains
     complex(real32), target :: v32(3*n - 2), rhs32(n), u32(n)
     complex(real64) :: wanted(n)
     integer :: rc
-    character(:), allocatable :: message
+    character(400) :: message
     call csr(n, theta, p, i, v)
     rhs = phases(n)
     wanted = phases(n)*x0
@@ -310,16 +310,16 @@ contains
     call s%create("minres")
     call s%set("rtol", 1d-11)
     call s%solve(A, rhs, u, stat=rc, errmsg=message)
-    call expect_status(rc, RKN_OK, "c64: "//message)
+    call expect_status(rc, RKN_OK, "c64: "//trim(message))
     call expect(maxval(abs(u - wanted)) < 1e-7_real64*maxval(x0), "c64 solution")
     call s%create("cg")
     v32 = cmplx(v, kind=real32)
     rhs32 = cmplx(rhs, kind=real32)
     call A%create_csr(p, i, v32)
-    call s%set("rtol", 1d-5)
+    call s%set("rtol", 1d-4)
     call s%solve(A, rhs32, u32, stat=rc, errmsg=message)
-    call expect_status(rc, RKN_OK, "c32: "//message)
-    call expect(maxval(abs(u32 - wanted)) < 1e-3_real64*maxval(x0), "c32 solution")
+    call expect_status(rc, RKN_OK, "c32: "//trim(message))
+    call expect(maxval(abs(cmplx(u32, kind=real64) - wanted)) < 1e-3_real64*maxval(x0), "c32 solution")
     call s%destroy()
     call A%destroy()
   end subroutine complex_kinds
@@ -328,12 +328,12 @@ contains
     type(rkn_krylov_t) :: s
     character(8), parameter :: names(5) = [character(8) :: "cg", "minres", "gmres", "bicgstab", "gcrodr"]
     integer :: i, rc
-    character(:), allocatable :: message
+    character(400) :: message
     do i = 1, size(names)
       call s%create(names(i))
       call s%set("rtol", 1d-10)
       call s%solve(K, b, x, stat=rc, errmsg=message)
-      call expect_status(rc, RKN_OK, trim(names(i))//": "//message)
+      call expect_status(rc, RKN_OK, trim(names(i))//": "//trim(message))
       call expect(maxval(abs(x - x0)) < 1e-6_real64*maxval(x0), trim(names(i))//" solution")
     end do
     call s%destroy()
@@ -411,12 +411,12 @@ contains
     type(rkn_krylov_t) :: s
     integer :: rc, iterations
     real(real64) :: norm, residual(n)
-    character(:), allocatable :: message
+    character(400) :: message
     call s%create("gmres")
     call s%set("max_iterations", 5)
     call s%solve(K, b, x, stat=rc, errmsg=message)
     call expect_status(rc, RKN_STOP_ITERATIONS, "out of iterations")
-    call expect(len(message) > 0, "with a message")
+    call expect(len_trim(message) > 0, "with a message")
     call s%get("iterations", iterations)
     call expect(iterations == 5, "five of them")
     residual = b - real(matmul(full(n, 0.0_real64), x), real64)
@@ -477,7 +477,7 @@ contains
     integer :: rc
     integer(int64) :: code
     real(real64) :: norm
-    call s%create("cg")
+    call s%create("gmres")
     j%accept_below = 2
     call s%set_converged(j)
     call s%solve(K, b, x, stat=rc)
@@ -506,13 +506,13 @@ contains
     real(real64), allocatable :: norms(:)
     integer :: rc
     integer(int64) :: code
-    character(:), allocatable :: message
+    character(400) :: message
     call s%create("gmres")
     call s%set("rtol", 1d-10)
-    form%w = 4
+    form%w = spread(4.0_real64, 1, n)
     call s%set_inner(form)
     call s%solve(K, b, x, stat=rc, errmsg=message)
-    call expect_status(rc, RKN_OK, "own inner product: "//message)
+    call expect_status(rc, RKN_OK, "own inner product: "//trim(message))
     call expect(form%calls > 0, "was used")
     call expect(maxval(abs(x - x0)) < 1e-7_real64*maxval(x0), "solution with it")
     call s%history(norms)
@@ -535,7 +535,7 @@ contains
     call s%set_inner(plain)
     call s%set("rtol", 1d-10)
     call s%solve(A, rhs, u, stat=rc, errmsg=message)
-    call expect_status(rc, RKN_OK, "complex inner product: "//message)
+    call expect_status(rc, RKN_OK, "complex inner product: "//trim(message))
     call expect(maxval(abs(u - phases(n)*x0)) < 1e-6_real64*maxval(x0) .and. plain%calls > 0, "solution with it")
     call s%set_inner()
     call s%destroy()
@@ -548,7 +548,7 @@ contains
     real(real64) :: w(n), left(n), gap
     real(real64), allocatable :: norms(:)
     integer :: i, rc
-    character(:), allocatable :: message
+    character(400) :: message
     w = 9
     call s%create("gmres")
     call s%set("rtol", 1d-10)
@@ -562,16 +562,16 @@ contains
     call expect(abs(norms(1) - norm2(b)) < 1e-12_real64, "plain norms again")
     w(2) = -1
     call s%set_weights(w, stat=rc, errmsg=message)
-    call expect(rc < 0 .and. index(message, "'weights'") > 0, "a negative weight: "//message)
+    call expect(rc < 0 .and. index(message, "'weights'") > 0, "a negative weight: "//trim(message))
     left = [(1 + modulo(i, 3)*0.5_real64, i=1, n)]
     call s%set_scaling(left, left)
     call s%solve(K, b, x, stat=rc, errmsg=message)
-    call expect_status(rc, RKN_OK, "scaled: "//message)
+    call expect_status(rc, RKN_OK, "scaled: "//trim(message))
     gap = maxval(abs(x - x0))
     call expect(gap < 1e-6_real64*maxval(x0), "scaled solution")
     call s%set_scaling(right=left)
     call s%solve(K, b, x, stat=rc, errmsg=message)
-    call expect(rc == RKN_OK .and. maxval(abs(x - x0)) < 1e-6_real64*maxval(x0), "scaled on the right: "//message)
+    call expect(rc == RKN_OK .and. maxval(abs(x - x0)) < 1e-6_real64*maxval(x0), "scaled on the right: "//trim(message))
     call s%set_scaling()
     call s%destroy()
   end subroutine weights_and_scaling
@@ -582,7 +582,7 @@ contains
     type(map_f64), target :: map
     integer :: rc
     integer(int64) :: code
-    character(:), allocatable :: message
+    character(400) :: message
     call A%create_callback(map, n, n)
     call s%create("gcrodr")
     call s%set("rtol", 1d-9)
@@ -594,7 +594,7 @@ contains
     map%fail_at = 0
     map%poisoned = .true.
     call s%solve(A, b, x, stat=rc, errmsg=message)
-    call expect(rc /= RKN_OK .and. len(message) > 0, "an operator that returns NaN: "//message)
+    call expect(rc /= RKN_OK .and. len_trim(message) > 0, "an operator that returns NaN: "//trim(message))
     map%poisoned = .false.
     call s%solve(A, b, x, stat=rc)
     call expect(rc == RKN_OK .and. maxval(abs(x - x0)) < 1e-5_real64*maxval(x0), "the next solve works")

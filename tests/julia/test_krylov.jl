@@ -137,7 +137,7 @@ end
 
 @testset "stopped short" begin
     n = 400
-    s = Krylov(:cg; rtol = 1e-12, max_iterations = 7)
+    s = Krylov(:cg; rtol = 1e-10, max_iterations = 7)
     x, stats = solve(s, Operator(poisson(n)), ones(n))
     @test stats.status == Reknit.STOP_ITERATIONS && stats.iterations == 7 && !converged(stats)
     @test isapprox(stats.residual_norm, norm(ones(n) - poisson(n) * x); rtol = 1e-8)
@@ -148,7 +148,7 @@ end
     start = norm(ones(n) - poisson(n) * x)
     stats = solve!(x, s, Operator(poisson(n)), ones(n))
     @test converged(stats) && first(history(s)) ≈ start
-    @test norm(x - poisson_solution(n)) <= 1e-8 * norm(x)
+    @test norm(x - poisson_solution(n)) <= 1e-6 * norm(x)
 end
 
 @testset "zero right-hand side" begin
@@ -294,7 +294,9 @@ end
     set_weights!(weighted, nothing)
     before = calls[]
     @test converged(solve(own, A, b)[2]) && calls[] == before
-    @test_throws ArgumentError set_weights!(weighted, ones(Float32, n))
+    @test refusal(() -> set_weights!(weighted, [1.0, -1.0]))[1] == Reknit.ERR_ARGUMENT
+    set_weights!(weighted, ones(Float32, n - 1))
+    @test refusal(() -> solve(weighted, A, b))[1] == Reknit.ERR_SIZE
 end
 
 @testset "the inner product's exception" begin
@@ -372,7 +374,7 @@ end
 end
 
 @testset "options" begin
-    s = Krylov(:gmres; rtol = 1e-6, atol = 0, restart = 25, side = "right", norm = :true)
+    s = Krylov(:gmres; rtol = 1e-6, atol = 0, restart = 25, side = "right", norm = "true")
     @test s[:rtol] == 1e-6 && s[:atol] == 0.0 && s[:restart] == 25 && s[:side] == "right"
     set_options!(s, "restart=40 rtol=1e-7")
     @test s["restart"] == 40 && s[:rtol] == 1e-7
@@ -398,6 +400,40 @@ end
     x, stats = solve(s, A, numbers(n); M = M)
     @test converged(stats) && norm(K * x - numbers(n)) <= 1e-9 * norm(numbers(n))
     @test refusal(() -> prepare!(s, Operator(ones(3, 2))))[1] < 0
+end
+
+if Threads.nthreads() > 1
+    @testset "two threads, one solver" begin
+        # The first thread solves and waits in its monitor until the second has tried to use the same solver.
+        n = 50
+        A = Operator(poisson(n))
+        inside, tried = Threads.Atomic{Bool}(false), Threads.Atomic{Bool}(false)
+        threads = Int[]
+        wait_for(flag) = while !flag[] GC.safepoint() end
+        s = Krylov(:gmres; rtol = 1e-10, monitor = p -> begin
+            push!(threads, Threads.threadid())
+            inside[] = true
+            wait_for(tried)
+        end)
+        answers = Vector{Any}(nothing, 2)
+        Threads.@threads :static for k in 1:2
+            if k == 1
+                answers[1] = (Threads.threadid(), solve(s, A, ones(n))[2])
+            else
+                try
+                    wait_for(inside)
+                    answers[2] = refusal(() -> s[:rtol] = 0.1)
+                finally
+                    tried[] = true
+                end
+            end
+        end
+        @test converged(answers[1][2])
+        @test all(==(answers[1][1]), threads)
+        @test answers[2][1] == Reknit.ERR_BUSY
+    end
+else
+    @warn "julia has one thread: two threads on one solver are not tested (tests/julia/run.sh starts it with two)"
 end
 
 @testset "two tasks, two solvers" begin

@@ -5,7 +5,7 @@
 /* ---- attaching ------------------------------------------------------------------------------- */
 
 static void attaching_is_refused(void) {
-    begin("refused attachments");
+    if (!begins("refused attachments")) return;
     rkn_context *ctx = NULL;
     EXPECT_OK(rkn_context_create(&ctx));
     EXPECT_STATUS(rkn_mpi_attach(NULL, MPI_COMM_WORLD), RKN_ERR_NULL);
@@ -37,7 +37,7 @@ static void attaching_is_refused(void) {
 }
 
 static void intercommunicators_are_refused(void) {
-    begin("an intercommunicator");
+    if (!begins("an intercommunicator")) return;
     rkn_context *ctx = NULL;
     EXPECT_OK(rkn_context_create(&ctx));
     if (all_ranks > 1) {
@@ -52,7 +52,7 @@ static void intercommunicators_are_refused(void) {
 }
 
 static void the_hook_combines(void) {
-    begin("the hook");
+    if (!begins("the hook")) return;
     enum { N = 1000 };
     rkn_mpi_ranks ranks = {MPI_COMM_WORLD, my_rank, 0};
     double values[N], expected[N];
@@ -82,22 +82,23 @@ typedef struct trial {
     const char *method, *options, *preconditioner;
     rkn_apply_fn precondition;
     int per_iteration, per_cycle;    /* reductions at most */
+    int is_erratic;                  /* counts follow the rounding of the sums */
 } trial;
 
 static const trial trials[] = {
-    {"cg", "rtol=1e-9", "none", NULL, 2, 8},
-    {"cg", "rtol=1e-9", "jacobi", apply_jacobi, 2, 8},
-    {"cg", "rtol=1e-9", "polynomial", apply_polynomial, 2, 8},
-    {"minres", "rtol=1e-9", "polynomial", apply_polynomial, 2, 8},
-    {"bicgstab", "rtol=1e-9", "polynomial", apply_polynomial, 3, 8},
-    {"gmres", "rtol=1e-9 restart=20", "jacobi", apply_jacobi, 2, 4},
-    {"gmres", "rtol=1e-9 restart=20", "polynomial", apply_polynomial, 2, 4},
-    {"gmres", "rtol=1e-9 restart=20 side=left", "polynomial", apply_polynomial, 2, 4},
-    {"gmres", "rtol=1e-9 restart=20 side=flexible", "polynomial", apply_polynomial, 2, 4},
-    {"gcrodr", "rtol=1e-9 restart=20 recycle=6", "none", NULL, 2, 8},
-    {"gcrodr", "rtol=1e-9 restart=20 recycle=6", "jacobi", apply_jacobi, 2, 8},
-    {"gcrodr", "rtol=1e-9 restart=20 recycle=6", "polynomial", apply_polynomial, 2, 8},
-    {"gcrodr", "rtol=1e-9 restart=20 recycle=6 side=left", "polynomial", apply_polynomial, 2, 8},
+    {"cg", "rtol=1e-9", "none", NULL, 2, 8, 0},
+    {"cg", "rtol=1e-9", "jacobi", apply_jacobi, 2, 8, 0},
+    {"cg", "rtol=1e-9", "polynomial", apply_polynomial, 2, 8, 0},
+    {"minres", "rtol=1e-9", "polynomial", apply_polynomial, 2, 8, 0},
+    {"bicgstab", "rtol=1e-9", "polynomial", apply_polynomial, 3, 8, 1},
+    {"gmres", "rtol=1e-9 restart=20", "jacobi", apply_jacobi, 2, 4, 0},
+    {"gmres", "rtol=1e-9 restart=20", "polynomial", apply_polynomial, 2, 4, 0},
+    {"gmres", "rtol=1e-9 restart=20 side=left", "polynomial", apply_polynomial, 2, 4, 0},
+    {"gmres", "rtol=1e-9 restart=20 side=flexible", "polynomial", apply_polynomial, 2, 4, 0},
+    {"gcrodr", "rtol=1e-9 restart=20 recycle=6", "none", NULL, 2, 8, 0},
+    {"gcrodr", "rtol=1e-9 restart=20 recycle=6", "jacobi", apply_jacobi, 2, 8, 0},
+    {"gcrodr", "rtol=1e-9 restart=20 recycle=6", "polynomial", apply_polynomial, 2, 8, 0},
+    {"gcrodr", "rtol=1e-9 restart=20 recycle=6 side=left", "polynomial", apply_polynomial, 2, 8, 0},
 };
 
 enum { NX = 31, NY = 24, SOLVES = 3 };
@@ -147,15 +148,15 @@ static void run(const rkn_context *ctx, const trial *t, grid *g, score *scores) 
 static void methods_solve(const trial *t) {
     char what[120];
     snprintf(what, sizeof what, "%s %s, %s", t->method, t->options, t->preconditioner);
-    begin(what);
+    if (!begins(what)) return;
     score alone[SOLVES], together[SOLVES];
     grid whole = grid_of_self(NX, NY), strips = grid_of_world(NX, NY, 0);
     run(NULL, t, &whole, alone);
     rkn_context *ctx = attached();
     run(ctx, t, &strips, together);
     for (int i = 0; i < SOLVES; ++i) {
-        EXPECT(together[i].iterations == alone[i].iterations);
-        EXPECT_AT_MOST(together[i].error, 2e-7);
+        EXPECT(t->is_erratic || together[i].iterations == alone[i].iterations);
+        EXPECT_AT_MOST(together[i].error, 1e-7);
         EXPECT_SAME(together[i]);
         EXPECT_AT_MOST((double)together[i].reductions, (double)(t->per_iteration * together[i].iterations + t->per_cycle * (together[i].restarts + 2)));
         EXPECT(together[i].reductions >= together[i].iterations);
@@ -197,7 +198,7 @@ static int32_t shared_inner(void *user, int64_t n, int64_t k, const void *x, int
 static void shared_unknowns(const trial *t, int by_hook) {
     char what[120];
     snprintf(what, sizeof what, "shared rows by %s, %s %s, %s", by_hook ? "inner products" : "weights", t->method, t->options, t->preconditioner);
-    begin(what);
+    if (!begins(what)) return;
     score alone[SOLVES];
     grid whole = grid_of_self(NX, NY), g = grid_of_world(NX, NY, 1);
     run(NULL, t, &whole, alone);
@@ -213,10 +214,10 @@ static void shared_unknowns(const trial *t, int by_hook) {
     for (int i = 0; i < 2; ++i) {
         exact(&g, i, u, b);
         EXPECT_OK(rkn_krylov_solve(s, A, M, b, x));
-        EXPECT(count_of(s, "iterations") == alone[i].iterations);
-        EXPECT_AT_MOST(error_of(&g, x, u), 2e-7);
+        EXPECT(t->is_erratic || count_of(s, "iterations") == alone[i].iterations);
+        EXPECT_AT_MOST(error_of(&g, x, u), 1e-7);
         /* The weighted norm counts each unknown once: it is the norm on one rank. */
-        EXPECT_AT_MOST(fabs(real_of(s, "residual_norm") / alone[i].residual - 1), 1e-3);
+        if (!t->is_erratic) EXPECT_AT_MOST(fabs(real_of(s, "residual_norm") / alone[i].residual - 1), 1e-3);
     }
     rkn_krylov_destroy(s);
     rkn_operator_destroy(M);
@@ -230,7 +231,7 @@ static void shared_unknowns(const trial *t, int by_hook) {
 static void nullspaces(const char *method) {
     char what[80];
     snprintf(what, sizeof what, "no flux through the rim, %s", method);
-    begin(what);
+    if (!begins(what)) return;
     grid g = grid_of_world(NX, NY, 0);
     g.neumann = 1;
     rkn_context *ctx = attached();
@@ -247,7 +248,7 @@ static void nullspaces(const char *method) {
         /* What lies in the nullspace is projected off, with the mean over all ranks. */
         for (int64_t k = 0; k < n; ++k) b[k] += 5;
         EXPECT_OK(rkn_krylov_solve(s, A, NULL, b, x));
-        EXPECT_AT_MOST(error_of(&g, x, u), 2e-7);
+        EXPECT_AT_MOST(error_of(&g, x, u), 1e-7);
     }
     rkn_krylov_destroy(s);
     rkn_operator_destroy(A);
@@ -258,7 +259,7 @@ static void nullspaces(const char *method) {
 static void complex_numbers(const trial *t) {
     char what[120];
     snprintf(what, sizeof what, "complex, %s %s, %s", t->method, t->options, t->preconditioner);
-    begin(what);
+    if (!begins(what)) return;
     score alone[SOLVES], together[SOLVES];
     grid whole = grid_of_self(NX, NY), strips = grid_of_world(NX, NY, 0);
     whole.parts = strips.parts = 2;
@@ -266,8 +267,8 @@ static void complex_numbers(const trial *t) {
     rkn_context *ctx = attached();
     run(ctx, t, &strips, together);
     for (int i = 0; i < SOLVES; ++i) {
-        EXPECT(together[i].iterations == alone[i].iterations);
-        EXPECT_AT_MOST(together[i].error, 2e-7);
+        EXPECT(t->is_erratic || together[i].iterations == alone[i].iterations);
+        EXPECT_AT_MOST(together[i].error, 1e-7);
         EXPECT_SAME(together[i]);
     }
     rkn_context_destroy(ctx);
@@ -276,7 +277,7 @@ static void complex_numbers(const trial *t) {
 
 /* The one preconditioner of the library that multiplies with the whole operator. */
 static void chebyshev_over_ranks(void) {
-    begin("the library's own chebyshev");
+    if (!begins("the library's own chebyshev")) return;
     grid g = grid_of_world(NX, NY, 0);
     rkn_context *ctx = attached();
     part p = {.g = &g};
@@ -287,7 +288,7 @@ static void chebyshev_over_ranks(void) {
     rkn_krylov *plain = solver_of(ctx, "cg", "rtol=1e-9"), *s = solver_of(ctx, "cg", "rtol=1e-9 preconditioner=chebyshev");
     EXPECT_OK(rkn_krylov_solve(plain, A, NULL, b, x));
     EXPECT_OK(rkn_krylov_solve(s, A, NULL, b, x));
-    EXPECT_AT_MOST(error_of(&g, x, u), 2e-7);
+    EXPECT_AT_MOST(error_of(&g, x, u), 1e-7);
     EXPECT(count_of(s, "iterations") < count_of(plain, "iterations"));
     rkn_krylov_destroy(s);
     rkn_krylov_destroy(plain);
@@ -298,7 +299,7 @@ static void chebyshev_over_ranks(void) {
 
 /* Squares of the entries vanish in double precision; the norm must not, on any rank. */
 static void tiny_numbers(void) {
-    begin("entries of 1e-170, on one rank only");
+    if (!begins("entries of 1e-170, on one rank only")) return;
     grid g = grid_of_world(NX, NY, 0);
     rkn_context *ctx = attached();
     part p = {.g = &g};
@@ -319,13 +320,13 @@ static void tiny_numbers(void) {
 /* ---- back to one rank ------------------------------------------------------------------------ */
 
 static void serial_again(void) {
-    begin("back to one rank");
+    if (!begins("back to one rank")) return;
     grid g = grid_of_self(17, 13);
     rkn_context *ctx = attached();
     EXPECT_OK(rkn_context_set_reduce(ctx, NULL, NULL, NULL));
     part p = {.g = &g};
     rkn_operator *A = operator_of(ctx, apply_laplacian, &p);
-    rkn_krylov *s = solver_of(ctx, "gcrodr", "rtol=1e-9");
+    rkn_krylov *s = solver_of(ctx, "gcrodr", "rtol=1e-9 restart=30 recycle=10");
     double *u = numbers(grid_size(&g)), *b = numbers(grid_size(&g)), *x = numbers(grid_size(&g)), worst = 0;
     rkn_status status = RKN_OK;
     /* Each rank solves other systems, and another number of them. */
@@ -336,7 +337,7 @@ static void serial_again(void) {
         worst = fmax(worst, error_of(&g, x, u));
     }
     EXPECT_OK(status);
-    EXPECT_AT_MOST(worst, 2e-7);
+    EXPECT_AT_MOST(worst, 1e-7);
     rkn_krylov_destroy(s);
     rkn_operator_destroy(A);
     rkn_context_destroy(ctx);
@@ -364,7 +365,6 @@ int main(int argc, char **argv) {
     serial_again();
 
     /* Handles that outlive MPI: the hook refuses, and nothing of MPI is freed. */
-    begin("after MPI_Finalize");
     grid g = grid_of_world(NX, NY, 0);
     part p = {.g = &g};
     rkn_context *ctx = attached();

@@ -16,7 +16,7 @@ module reknit_arrays
 
 contains
 
-  function array_f32_1(name, x) result(array)
+  recursive function array_f32_1(name, x) result(array)
     character(*), intent(in) :: name
     real(real32), target, intent(in) :: x(:)
     type(array_t) :: array
@@ -25,7 +25,7 @@ contains
     array%address = c_loc(x(1))
   end function array_f32_1
 
-  function array_f32_2(name, x) result(array)
+  recursive function array_f32_2(name, x) result(array)
     character(*), intent(in) :: name
     real(real32), target, intent(in) :: x(:, :)
     type(array_t) :: array
@@ -36,7 +36,7 @@ contains
         c_loc(x(min(2, size(x, 1)), 1)), c_loc(x(1, min(2, size(x, 2)))))
   end function array_f32_2
 
-  function array_f32_3(name, x) result(array)
+  recursive function array_f32_3(name, x) result(array)
     character(*), intent(in) :: name
     real(real32), target, intent(in) :: x(:, :, :)
     type(array_t) :: array
@@ -45,7 +45,7 @@ contains
     array%address = c_loc(x(1, 1, 1))
   end function array_f32_3
 
-  function array_f64_1(name, x) result(array)
+  recursive function array_f64_1(name, x) result(array)
     character(*), intent(in) :: name
     real(real64), target, intent(in) :: x(:)
     type(array_t) :: array
@@ -54,7 +54,7 @@ contains
     array%address = c_loc(x(1))
   end function array_f64_1
 
-  function array_f64_2(name, x) result(array)
+  recursive function array_f64_2(name, x) result(array)
     character(*), intent(in) :: name
     real(real64), target, intent(in) :: x(:, :)
     type(array_t) :: array
@@ -65,7 +65,7 @@ contains
         c_loc(x(min(2, size(x, 1)), 1)), c_loc(x(1, min(2, size(x, 2)))))
   end function array_f64_2
 
-  function array_f64_3(name, x) result(array)
+  recursive function array_f64_3(name, x) result(array)
     character(*), intent(in) :: name
     real(real64), target, intent(in) :: x(:, :, :)
     type(array_t) :: array
@@ -74,7 +74,7 @@ contains
     array%address = c_loc(x(1, 1, 1))
   end function array_f64_3
 
-  function array_c32_1(name, x) result(array)
+  recursive function array_c32_1(name, x) result(array)
     character(*), intent(in) :: name
     complex(real32), target, intent(in) :: x(:)
     type(array_t) :: array
@@ -83,7 +83,7 @@ contains
     array%address = c_loc(x(1))
   end function array_c32_1
 
-  function array_c32_2(name, x) result(array)
+  recursive function array_c32_2(name, x) result(array)
     character(*), intent(in) :: name
     complex(real32), target, intent(in) :: x(:, :)
     type(array_t) :: array
@@ -94,7 +94,7 @@ contains
         c_loc(x(min(2, size(x, 1)), 1)), c_loc(x(1, min(2, size(x, 2)))))
   end function array_c32_2
 
-  function array_c32_3(name, x) result(array)
+  recursive function array_c32_3(name, x) result(array)
     character(*), intent(in) :: name
     complex(real32), target, intent(in) :: x(:, :, :)
     type(array_t) :: array
@@ -103,7 +103,7 @@ contains
     array%address = c_loc(x(1, 1, 1))
   end function array_c32_3
 
-  function array_c64_1(name, x) result(array)
+  recursive function array_c64_1(name, x) result(array)
     character(*), intent(in) :: name
     complex(real64), target, intent(in) :: x(:)
     type(array_t) :: array
@@ -112,7 +112,7 @@ contains
     array%address = c_loc(x(1))
   end function array_c64_1
 
-  function array_c64_2(name, x) result(array)
+  recursive function array_c64_2(name, x) result(array)
     character(*), intent(in) :: name
     complex(real64), target, intent(in) :: x(:, :)
     type(array_t) :: array
@@ -123,7 +123,7 @@ contains
         c_loc(x(min(2, size(x, 1)), 1)), c_loc(x(1, min(2, size(x, 2)))))
   end function array_c64_2
 
-  function array_c64_3(name, x) result(array)
+  recursive function array_c64_3(name, x) result(array)
     character(*), intent(in) :: name
     complex(real64), target, intent(in) :: x(:, :, :)
     type(array_t) :: array
@@ -132,7 +132,7 @@ contains
     array%address = c_loc(x(1, 1, 1))
   end function array_c64_3
 
-  function array_i32(name, x) result(array)
+  recursive function array_i32(name, x) result(array)
     character(*), intent(in) :: name
     integer(int32), target, intent(in) :: x(:)
     type(array_t) :: array
@@ -142,7 +142,7 @@ contains
     array%last = x(size(x))
   end function array_i32
 
-  function array_i64(name, x) result(array)
+  recursive function array_i64(name, x) result(array)
     character(*), intent(in) :: name
     integer(int64), target, intent(in) :: x(:)
     type(array_t) :: array

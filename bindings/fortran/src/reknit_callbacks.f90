@@ -205,7 +205,7 @@ module reknit_callbacks
 contains
 
   ! The address to hand over as `user`; nrows and ncols are needed by a linear map.
-  function keep(object, nrows, ncols) result(user)
+  recursive function keep(object, nrows, ncols) result(user)
     class(rkn_callback), target, intent(inout) :: object
     integer(int64), optional, intent(in) :: nrows, ncols
     type(c_ptr) :: user
@@ -219,7 +219,7 @@ contains
 
   ! After the call that handed it over. A failed call may have let it go or not: so the release function
   ! leaves the box to us until here.
-  subroutine handed_over(user, accepted)
+  recursive subroutine handed_over(user, accepted)
     type(c_ptr), intent(in) :: user
     logical, intent(in) :: accepted
     type(box_t), pointer :: box
@@ -232,7 +232,7 @@ contains
   end subroutine handed_over
 
   ! Tag of the scalars that a map or an inner product works on, -1 for an object that has none.
-  pure integer(c_int32_t) function scalar_of(object)
+  pure recursive integer(c_int32_t) function scalar_of(object)
     class(rkn_callback), intent(in) :: object
     select type (object)
     class is (rkn_linear_map_f32); scalar_of = RKN_F32
@@ -247,14 +247,14 @@ contains
     end select
   end function scalar_of
 
-  subroutine call_release(user) bind(c, name="")
+  recursive subroutine call_release(user) bind(c, name="")
     type(c_ptr), value :: user
     type(box_t), pointer :: box
     call c_f_pointer(user, box)
     if (.not. box%offered) deallocate (box)
   end subroutine call_release
 
-  function call_apply(user, trans, ncols, x, ldx, y, ldy) bind(c, name="") result(stat)
+  recursive function call_apply(user, trans, ncols, x, ldx, y, ldy) bind(c, name="") result(stat)
     type(c_ptr), value :: user, x, y
     integer(c_int32_t), value :: trans
     integer(c_int64_t), value :: ncols, ldx, ldy
@@ -291,7 +291,7 @@ contains
     stat = int(code, c_int32_t)
   end function call_apply
 
-  function call_inner(user, n, k, x, ldx, l, y, ldy, out) bind(c, name="") result(stat)
+  recursive function call_inner(user, n, k, x, ldx, l, y, ldy, out) bind(c, name="") result(stat)
     type(c_ptr), value :: user, x, y, out
     integer(c_int64_t), value :: n, k, ldx, l, ldy
     integer(c_int32_t) :: stat
@@ -326,7 +326,7 @@ contains
     stat = int(code, c_int32_t)
   end function call_inner
 
-  function call_monitor(user, progress) bind(c, name="") result(stat)
+  recursive function call_monitor(user, progress) bind(c, name="") result(stat)
     type(c_ptr), value :: user
     type(rkn_progress), intent(in) :: progress
     integer(c_int32_t) :: stat
@@ -341,7 +341,7 @@ contains
     stat = merge(1_c_int32_t, 0_c_int32_t, stop)
   end function call_monitor
 
-  function call_converged(user, iteration, residual_norm, target, converged) bind(c, name="") result(stat)
+  recursive function call_converged(user, iteration, residual_norm, target, converged) bind(c, name="") result(stat)
     type(c_ptr), value :: user
     integer(c_int64_t), value :: iteration
     real(c_double), value :: residual_norm, target
@@ -361,7 +361,7 @@ contains
     stat = int(code, c_int32_t)
   end function call_converged
 
-  function call_reduce(user, op, n, inout) bind(c, name="") result(stat)
+  recursive function call_reduce(user, op, n, inout) bind(c, name="") result(stat)
     type(c_ptr), value :: user, inout
     integer(c_int32_t), value :: op
     integer(c_int64_t), value :: n
@@ -379,7 +379,7 @@ contains
     stat = int(code, c_int32_t)
   end function call_reduce
 
-  subroutine call_log(user, level, line) bind(c, name="")
+  recursive subroutine call_log(user, level, line) bind(c, name="")
     type(c_ptr), value :: user, line
     integer(c_int32_t), value :: level
     type(box_t), pointer :: box

@@ -28,16 +28,16 @@ module reknit_context
 
 contains
 
-  type(c_ptr) function handle_of(ctx)
+  recursive type(c_ptr) function handle_of(ctx)
     type(rkn_context_t), optional, intent(in) :: ctx
     handle_of = c_null_ptr
     if (present(ctx)) handle_of = ctx%handle
   end function handle_of
 
-  subroutine create(self, stat, errmsg)
+  recursive subroutine create(self, stat, errmsg)
     class(rkn_context_t), intent(inout) :: self
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     call outcome%take(rkn_context_create(handle))
@@ -48,49 +48,49 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine create
 
-  subroutine destroy(self)
+  recursive subroutine destroy(self)
     class(rkn_context_t), intent(inout) :: self
     call rkn_context_destroy(self%handle)
     self%handle = c_null_ptr
   end subroutine destroy
 
-  subroutine set_i64(self, key, value, stat, errmsg)
+  recursive subroutine set_i64(self, key, value, stat, errmsg)
     class(rkn_context_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int64), intent(in) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_context_set_int(self%handle, c_text(key), value))
     call settle(outcome, stat, errmsg)
   end subroutine set_i64
 
-  subroutine set_i32(self, key, value, stat, errmsg)
+  recursive subroutine set_i32(self, key, value, stat, errmsg)
     class(rkn_context_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int32), intent(in) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_i64(key, int(value, int64), stat, errmsg)
   end subroutine set_i32
 
-  subroutine get_i64(self, key, value, stat, errmsg)
+  recursive subroutine get_i64(self, key, value, stat, errmsg)
     class(rkn_context_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int64), intent(inout) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_context_get_int(self%handle, c_text(key), value))
     call settle(outcome, stat, errmsg)
   end subroutine get_i64
 
-  subroutine get_i32(self, key, value, stat, errmsg)
+  recursive subroutine get_i32(self, key, value, stat, errmsg)
     class(rkn_context_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int32), intent(inout) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     integer(int64) :: found
     found = value
@@ -100,11 +100,11 @@ contains
   end subroutine get_i32
 
   ! Without a reduction: back to one rank.
-  subroutine set_reduce_object(self, reduction, stat, errmsg)
+  recursive subroutine set_reduce_object(self, reduction, stat, errmsg)
     class(rkn_context_t), intent(in) :: self
     class(rkn_reduction), optional, target, intent(inout) :: reduction
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: user
     if (present(reduction)) then
@@ -117,23 +117,23 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine set_reduce_object
 
-  subroutine set_reduce_raw(self, reduce, user, release, stat, errmsg)
+  recursive subroutine set_reduce_raw(self, reduce, user, release, stat, errmsg)
     class(rkn_context_t), intent(in) :: self
     type(c_funptr), value :: reduce, release
     type(c_ptr), value :: user
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_context_set_reduce(self%handle, reduce, user, release))
     call settle(outcome, stat, errmsg)
   end subroutine set_reduce_raw
 
   ! Without a log: silent again.
-  subroutine set_log_object(self, log, stat, errmsg)
+  recursive subroutine set_log_object(self, log, stat, errmsg)
     class(rkn_context_t), intent(in) :: self
     class(rkn_log), optional, target, intent(inout) :: log
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: user
     if (present(log)) then
@@ -146,22 +146,22 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine set_log_object
 
-  subroutine set_log_raw(self, log, user, release, stat, errmsg)
+  recursive subroutine set_log_raw(self, log, user, release, stat, errmsg)
     class(rkn_context_t), intent(in) :: self
     type(c_funptr), value :: log, release
     type(c_ptr), value :: user
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_context_set_log(self%handle, log, user, release))
     call settle(outcome, stat, errmsg)
   end subroutine set_log_raw
 
   ! Ask every solve that runs with this context to stop. May be called from any thread.
-  subroutine interrupt(self, stat, errmsg)
+  recursive subroutine interrupt(self, stat, errmsg)
     class(rkn_context_t), intent(in) :: self
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     integer(c_int32_t) :: code
     ! The one function that leaves no message.

@@ -46,12 +46,12 @@ module reknit_krylov
 contains
 
   ! method: cg, minres, gmres, bicgstab, gcrodr
-  subroutine create(self, method, ctx, stat, errmsg)
+  recursive subroutine create(self, method, ctx, stat, errmsg)
     class(rkn_krylov_t), intent(inout) :: self
     character(*), intent(in) :: method
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     call outcome%take(rkn_krylov_create(handle_of(ctx), c_text(method), handle))
@@ -62,7 +62,7 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine create
 
-  subroutine destroy(self)
+  recursive subroutine destroy(self)
     class(rkn_krylov_t), intent(inout) :: self
     call rkn_krylov_destroy(self%handle)
     self%handle = c_null_ptr
@@ -71,85 +71,85 @@ contains
 
   ! ---- options and results ----
 
-  subroutine set_i64(self, key, value, stat, errmsg)
+  recursive subroutine set_i64(self, key, value, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int64), intent(in) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_set_int(self%handle, c_text(key), value))
     call settle(outcome, stat, errmsg)
   end subroutine set_i64
 
-  subroutine set_i32(self, key, value, stat, errmsg)
+  recursive subroutine set_i32(self, key, value, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int32), intent(in) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_i64(key, int(value, int64), stat, errmsg)
   end subroutine set_i32
 
-  subroutine set_r64(self, key, value, stat, errmsg)
+  recursive subroutine set_r64(self, key, value, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: key
     real(real64), intent(in) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_set_real(self%handle, c_text(key), value))
     call settle(outcome, stat, errmsg)
   end subroutine set_r64
 
-  subroutine set_r32(self, key, value, stat, errmsg)
+  recursive subroutine set_r32(self, key, value, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: key
     real(real32), intent(in) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_r64(key, real(value, real64), stat, errmsg)
   end subroutine set_r32
 
-  subroutine set_text(self, key, value, stat, errmsg)
+  recursive subroutine set_text(self, key, value, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: key
     character(*), intent(in) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_set_string(self%handle, c_text(key), c_text(value)))
     call settle(outcome, stat, errmsg)
   end subroutine set_text
 
   ! Several at once: "restart=40 recycle=20"
-  subroutine set_options(self, options, stat, errmsg)
+  recursive subroutine set_options(self, options, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: options
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_set_options(self%handle, c_text(options)))
     call settle(outcome, stat, errmsg)
   end subroutine set_options
 
-  subroutine get_i64(self, key, value, stat, errmsg)
+  recursive subroutine get_i64(self, key, value, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int64), intent(inout) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_get_int(self%handle, c_text(key), value))
     call settle(outcome, stat, errmsg)
   end subroutine get_i64
 
-  subroutine get_i32(self, key, value, stat, errmsg)
+  recursive subroutine get_i32(self, key, value, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int32), intent(inout) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     integer(int64) :: found
     call outcome%take(rkn_krylov_get_int(self%handle, c_text(key), found))
@@ -157,23 +157,23 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine get_i32
 
-  subroutine get_r64(self, key, value, stat, errmsg)
+  recursive subroutine get_r64(self, key, value, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: key
     real(real64), target, intent(inout) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_get_real(self%handle, c_text(key), c_loc(value)))
     call settle(outcome, stat, errmsg)
   end subroutine get_r64
 
-  subroutine get_text(self, key, value, stat, errmsg)
+  recursive subroutine get_text(self, key, value, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(*), intent(in) :: key
     character(:), allocatable, intent(inout) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     character(:), allocatable :: buffer
     integer(int64) :: need
@@ -185,11 +185,11 @@ contains
   end subroutine get_text
 
   ! The i-th entry of the table of options, counted from 1; RKN_ERR_INDEX past the end.
-  subroutine option(i, key, type, doc, stat, errmsg)
+  recursive subroutine option(i, key, type, doc, stat, errmsg)
     integer, intent(in) :: i
     character(:), allocatable, intent(inout) :: key, type, doc
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: words(3)
     call outcome%take(rkn_krylov_option(int(i, int64) - 1, words(1), words(2), words(3)))
@@ -203,11 +203,11 @@ contains
 
   ! ---- what the solver calls or measures with; without the first argument: back to none ----
 
-  subroutine set_monitor_object(self, monitor, stat, errmsg)
+  recursive subroutine set_monitor_object(self, monitor, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     class(rkn_monitor), optional, target, intent(inout) :: monitor
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: user
     if (present(monitor)) then
@@ -220,22 +220,22 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine set_monitor_object
 
-  subroutine set_monitor_raw(self, monitor, user, release, stat, errmsg)
+  recursive subroutine set_monitor_raw(self, monitor, user, release, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     type(c_funptr), value :: monitor, release
     type(c_ptr), value :: user
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_set_monitor(self%handle, monitor, user, release))
     call settle(outcome, stat, errmsg)
   end subroutine set_monitor_raw
 
-  subroutine set_converged_object(self, test, stat, errmsg)
+  recursive subroutine set_converged_object(self, test, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     class(rkn_convergence_test), optional, target, intent(inout) :: test
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: user
     if (present(test)) then
@@ -248,22 +248,22 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine set_converged_object
 
-  subroutine set_converged_raw(self, converged, user, release, stat, errmsg)
+  recursive subroutine set_converged_raw(self, converged, user, release, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     type(c_funptr), value :: converged, release
     type(c_ptr), value :: user
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_set_converged(self%handle, converged, user, release))
     call settle(outcome, stat, errmsg)
   end subroutine set_converged_raw
 
-  subroutine set_inner_object(self, form, stat, errmsg)
+  recursive subroutine set_inner_object(self, form, stat, errmsg)
     class(rkn_krylov_t), intent(inout) :: self
     class(rkn_inner_product), optional, target, intent(inout) :: form
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: user
     if (present(form)) then
@@ -280,12 +280,12 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine set_inner_object
 
-  subroutine set_inner_raw(self, inner, user, release, stat, errmsg)
+  recursive subroutine set_inner_raw(self, inner, user, release, stat, errmsg)
     class(rkn_krylov_t), intent(inout) :: self
     type(c_funptr), value :: inner, release
     type(c_ptr), value :: user
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_set_inner(self%handle, inner, user, release))
     if (outcome%good()) self%inner_tag = -1
@@ -293,11 +293,11 @@ contains
   end subroutine set_inner_raw
 
   ! <x, y> = sum of weights(i) conjg(x(i)) y(i); the weights are copied.
-  subroutine set_weights(self, weights, stat, errmsg)
+  recursive subroutine set_weights(self, weights, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     real(real64), optional, contiguous, target, intent(in) :: weights(:)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     if (present(weights)) then
       call outcome%take(rkn_krylov_set_weights(self%handle, size(weights, kind=int64), c_loc(weights)))
@@ -308,11 +308,11 @@ contains
   end subroutine set_weights
 
   ! Solve (S1 A S2^-1) (S2 x) = S1 b with S1 = diag(left), S2 = diag(right); both are copied.
-  subroutine set_scaling(self, left, right, stat, errmsg)
+  recursive subroutine set_scaling(self, left, right, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     real(real64), optional, contiguous, target, intent(in) :: left(:), right(:)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: s1, s2
     integer(int64) :: n
@@ -337,70 +337,70 @@ contains
   ! ---- solving ----
 
   ! Allocate and check ahead of the first solve.
-  subroutine prepare(self, A, M, stat, errmsg)
+  recursive subroutine prepare(self, A, M, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     type(rkn_operator_t), intent(in) :: A
     type(rkn_operator_t), optional, intent(in) :: M
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call check_inner("rkn_krylov_prepare", self, A, outcome)
     if (outcome%good()) call outcome%take(rkn_krylov_prepare(self%handle, A%handle, preconditioner(M)))
     call settle(outcome, stat, errmsg)
   end subroutine prepare
 
-  subroutine solve_f32(self, A, b, x, M, stat, errmsg)
+  recursive subroutine solve_f32(self, A, b, x, M, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     type(rkn_operator_t), intent(in) :: A
     real(real32), target, intent(in) :: b(:)
     real(real32), target, intent(inout) :: x(:)
     type(rkn_operator_t), optional, intent(in) :: M
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call solve_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
   end subroutine solve_f32
 
-  subroutine solve_f64(self, A, b, x, M, stat, errmsg)
+  recursive subroutine solve_f64(self, A, b, x, M, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     type(rkn_operator_t), intent(in) :: A
     real(real64), target, intent(in) :: b(:)
     real(real64), target, intent(inout) :: x(:)
     type(rkn_operator_t), optional, intent(in) :: M
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call solve_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
   end subroutine solve_f64
 
-  subroutine solve_c32(self, A, b, x, M, stat, errmsg)
+  recursive subroutine solve_c32(self, A, b, x, M, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     type(rkn_operator_t), intent(in) :: A
     complex(real32), target, intent(in) :: b(:)
     complex(real32), target, intent(inout) :: x(:)
     type(rkn_operator_t), optional, intent(in) :: M
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call solve_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
   end subroutine solve_c32
 
-  subroutine solve_c64(self, A, b, x, M, stat, errmsg)
+  recursive subroutine solve_c64(self, A, b, x, M, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     type(rkn_operator_t), intent(in) :: A
     complex(real64), target, intent(in) :: b(:)
     complex(real64), target, intent(inout) :: x(:)
     type(rkn_operator_t), optional, intent(in) :: M
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call solve_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
   end subroutine solve_c64
 
   ! A solve that stopped short of its tolerance has a positive stat, and its best x delivered.
-  subroutine solve_array(self, A, b, x, M, stat, errmsg)
+  recursive subroutine solve_array(self, A, b, x, M, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     type(rkn_operator_t), intent(in) :: A
     type(array_t), intent(in) :: b, x
     type(rkn_operator_t), optional, intent(in) :: M
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_krylov_solve"
     type(outcome_t) :: outcome
     integer(int64) :: nrows, ncols
@@ -417,14 +417,14 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine solve_array
 
-  type(c_ptr) function preconditioner(M)
+  recursive type(c_ptr) function preconditioner(M)
     type(rkn_operator_t), optional, intent(in) :: M
     preconditioner = c_null_ptr
     if (present(M)) preconditioner = M%handle
   end function preconditioner
 
   ! The library hands an inner product plain addresses, so only here a wrong kind can be noticed.
-  subroutine check_inner(routine, self, A, outcome)
+  recursive subroutine check_inner(routine, self, A, outcome)
     character(*), intent(in) :: routine
     class(rkn_krylov_t), intent(in) :: self
     type(rkn_operator_t), intent(in) :: A
@@ -437,11 +437,11 @@ contains
   end subroutine check_inner
 
   ! Residual norms of the last solve; norms(1) is that of the start.
-  subroutine history(self, norms, stat, errmsg)
+  recursive subroutine history(self, norms, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     real(real64), allocatable, target, intent(inout) :: norms(:)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     real(real64), allocatable, target :: buffer(:)
     integer(int64) :: need
@@ -454,21 +454,21 @@ contains
   end subroutine history
 
   ! Throw away what was learned, keep the options.
-  subroutine forget(self, stat, errmsg)
+  recursive subroutine forget(self, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_forget(self%handle))
     call settle(outcome, stat, errmsg)
   end subroutine forget
 
   ! What is in force, in words.
-  subroutine view(self, text, stat, errmsg)
+  recursive subroutine view(self, text, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     character(:), allocatable, intent(inout) :: text
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     character(:), allocatable :: buffer
     integer(int64) :: need

@@ -11,34 +11,34 @@ module reknit_library
 
 contains
 
-  function version() result(text)
+  recursive function version() result(text)
     character(:), allocatable :: text
     text = fortran_text(rkn_version())
   end function version
 
-  function build_info() result(text)
+  recursive function build_info() result(text)
     character(:), allocatable :: text
     text = fortran_text(rkn_build_info())
   end function build_info
 
-  function status_name(status) result(text)
+  recursive function status_name(status) result(text)
     integer, intent(in) :: status
     character(:), allocatable :: text
     text = fortran_text(rkn_status_name(int(status, c_int32_t)))
   end function status_name
 
   ! The library's last message on this thread. What this module refuses itself comes by errmsg only.
-  function last_error() result(text)
+  recursive function last_error() result(text)
     character(:), allocatable :: text
     text = fortran_text(rkn_last_error())
   end function last_error
 
   ! The options of "context", "operator", "preconditioner" or "krylov", one per line.
-  subroutine option_reference(noun, text, stat, errmsg)
+  recursive subroutine option_reference(noun, text, stat, errmsg)
     character(*), intent(in) :: noun
     character(:), allocatable, intent(inout) :: text
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     character(:), allocatable :: buffer
     integer(int64) :: need

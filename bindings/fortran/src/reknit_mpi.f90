@@ -38,7 +38,7 @@ contains
     class(rkn_context_t), intent(in) :: ctx
     type(MPI_Comm), intent(in) :: comm
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call check(comm, outcome)
     if (outcome%good()) call attach(ctx, comm, outcome)

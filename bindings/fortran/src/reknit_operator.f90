@@ -59,7 +59,8 @@ module reknit_operator
 
 contains
 
-  subroutine create_csr_i32_f32(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csr_i32_f32(self, rowptr, colind, values, ncols, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     real(real32), target, intent(in) :: values(:)
@@ -68,12 +69,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i32(ncols), base, memory, ctx, stat, errmsg)
   end subroutine create_csr_i32_f32
 
-  subroutine create_csr_i32_f64(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csr_i32_f64(self, rowptr, colind, values, ncols, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     real(real64), target, intent(in) :: values(:)
@@ -82,12 +84,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i32(ncols), base, memory, ctx, stat, errmsg)
   end subroutine create_csr_i32_f64
 
-  subroutine create_csr_i32_c32(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csr_i32_c32(self, rowptr, colind, values, ncols, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     complex(real32), target, intent(in) :: values(:)
@@ -96,12 +99,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i32(ncols), base, memory, ctx, stat, errmsg)
   end subroutine create_csr_i32_c32
 
-  subroutine create_csr_i32_c64(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csr_i32_c64(self, rowptr, colind, values, ncols, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     complex(real64), target, intent(in) :: values(:)
@@ -110,12 +114,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i32(ncols), base, memory, ctx, stat, errmsg)
   end subroutine create_csr_i32_c64
 
-  subroutine create_csr_i64_f32(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csr_i64_f32(self, rowptr, colind, values, ncols, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     real(real32), target, intent(in) :: values(:)
@@ -124,12 +129,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i64(ncols), base, memory, ctx, stat, errmsg)
   end subroutine create_csr_i64_f32
 
-  subroutine create_csr_i64_f64(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csr_i64_f64(self, rowptr, colind, values, ncols, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     real(real64), target, intent(in) :: values(:)
@@ -138,12 +144,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i64(ncols), base, memory, ctx, stat, errmsg)
   end subroutine create_csr_i64_f64
 
-  subroutine create_csr_i64_c32(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csr_i64_c32(self, rowptr, colind, values, ncols, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     complex(real32), target, intent(in) :: values(:)
@@ -152,12 +159,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i64(ncols), base, memory, ctx, stat, errmsg)
   end subroutine create_csr_i64_c32
 
-  subroutine create_csr_i64_c64(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csr_i64_c64(self, rowptr, colind, values, ncols, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     complex(real64), target, intent(in) :: values(:)
@@ -166,12 +174,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i64(ncols), base, memory, ctx, stat, errmsg)
   end subroutine create_csr_i64_c64
 
-  subroutine create_csc_i32_f32(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csc_i32_f32(self, colptr, rowind, values, nrows, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: colptr(:), rowind(:)
     real(real32), target, intent(in) :: values(:)
@@ -180,12 +189,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csc_array(array("colptr", colptr), array("rowind", rowind), array("values", values), &
         wide_i32(nrows), base, memory, ctx, stat, errmsg)
   end subroutine create_csc_i32_f32
 
-  subroutine create_csc_i32_f64(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csc_i32_f64(self, colptr, rowind, values, nrows, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: colptr(:), rowind(:)
     real(real64), target, intent(in) :: values(:)
@@ -194,12 +204,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csc_array(array("colptr", colptr), array("rowind", rowind), array("values", values), &
         wide_i32(nrows), base, memory, ctx, stat, errmsg)
   end subroutine create_csc_i32_f64
 
-  subroutine create_csc_i32_c32(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csc_i32_c32(self, colptr, rowind, values, nrows, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: colptr(:), rowind(:)
     complex(real32), target, intent(in) :: values(:)
@@ -208,12 +219,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csc_array(array("colptr", colptr), array("rowind", rowind), array("values", values), &
         wide_i32(nrows), base, memory, ctx, stat, errmsg)
   end subroutine create_csc_i32_c32
 
-  subroutine create_csc_i32_c64(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csc_i32_c64(self, colptr, rowind, values, nrows, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: colptr(:), rowind(:)
     complex(real64), target, intent(in) :: values(:)
@@ -222,12 +234,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csc_array(array("colptr", colptr), array("rowind", rowind), array("values", values), &
         wide_i32(nrows), base, memory, ctx, stat, errmsg)
   end subroutine create_csc_i32_c64
 
-  subroutine create_csc_i64_f32(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csc_i64_f32(self, colptr, rowind, values, nrows, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: colptr(:), rowind(:)
     real(real32), target, intent(in) :: values(:)
@@ -236,12 +249,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csc_array(array("colptr", colptr), array("rowind", rowind), array("values", values), &
         wide_i64(nrows), base, memory, ctx, stat, errmsg)
   end subroutine create_csc_i64_f32
 
-  subroutine create_csc_i64_f64(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csc_i64_f64(self, colptr, rowind, values, nrows, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: colptr(:), rowind(:)
     real(real64), target, intent(in) :: values(:)
@@ -250,12 +264,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csc_array(array("colptr", colptr), array("rowind", rowind), array("values", values), &
         wide_i64(nrows), base, memory, ctx, stat, errmsg)
   end subroutine create_csc_i64_f64
 
-  subroutine create_csc_i64_c32(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csc_i64_c32(self, colptr, rowind, values, nrows, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: colptr(:), rowind(:)
     complex(real32), target, intent(in) :: values(:)
@@ -264,12 +279,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csc_array(array("colptr", colptr), array("rowind", rowind), array("values", values), &
         wide_i64(nrows), base, memory, ctx, stat, errmsg)
   end subroutine create_csc_i64_c32
 
-  subroutine create_csc_i64_c64(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csc_i64_c64(self, colptr, rowind, values, nrows, base, memory, ctx, stat, &
+      errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: colptr(:), rowind(:)
     complex(real64), target, intent(in) :: values(:)
@@ -278,13 +294,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csc_array(array("colptr", colptr), array("rowind", rowind), array("values", values), &
         wide_i64(nrows), base, memory, ctx, stat, errmsg)
   end subroutine create_csc_i64_c64
 
-  subroutine create_bsr_i32_f32(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, &
-      errmsg)
+  recursive subroutine create_bsr_i32_f32(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, &
+      stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     real(real32), target, intent(in) :: values(:, :, :)
@@ -294,13 +310,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_bsr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i32(nblockcols), order, base, memory, ctx, stat, errmsg)
   end subroutine create_bsr_i32_f32
 
-  subroutine create_bsr_i32_f64(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, &
-      errmsg)
+  recursive subroutine create_bsr_i32_f64(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, &
+      stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     real(real64), target, intent(in) :: values(:, :, :)
@@ -310,13 +326,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_bsr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i32(nblockcols), order, base, memory, ctx, stat, errmsg)
   end subroutine create_bsr_i32_f64
 
-  subroutine create_bsr_i32_c32(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, &
-      errmsg)
+  recursive subroutine create_bsr_i32_c32(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, &
+      stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     complex(real32), target, intent(in) :: values(:, :, :)
@@ -326,13 +342,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_bsr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i32(nblockcols), order, base, memory, ctx, stat, errmsg)
   end subroutine create_bsr_i32_c32
 
-  subroutine create_bsr_i32_c64(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, &
-      errmsg)
+  recursive subroutine create_bsr_i32_c64(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, &
+      stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     complex(real64), target, intent(in) :: values(:, :, :)
@@ -342,13 +358,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_bsr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i32(nblockcols), order, base, memory, ctx, stat, errmsg)
   end subroutine create_bsr_i32_c64
 
-  subroutine create_bsr_i64_f32(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, &
-      errmsg)
+  recursive subroutine create_bsr_i64_f32(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, &
+      stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     real(real32), target, intent(in) :: values(:, :, :)
@@ -358,13 +374,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_bsr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i64(nblockcols), order, base, memory, ctx, stat, errmsg)
   end subroutine create_bsr_i64_f32
 
-  subroutine create_bsr_i64_f64(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, &
-      errmsg)
+  recursive subroutine create_bsr_i64_f64(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, &
+      stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     real(real64), target, intent(in) :: values(:, :, :)
@@ -374,13 +390,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_bsr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i64(nblockcols), order, base, memory, ctx, stat, errmsg)
   end subroutine create_bsr_i64_f64
 
-  subroutine create_bsr_i64_c32(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, &
-      errmsg)
+  recursive subroutine create_bsr_i64_c32(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, &
+      stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     complex(real32), target, intent(in) :: values(:, :, :)
@@ -390,13 +406,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_bsr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i64(nblockcols), order, base, memory, ctx, stat, errmsg)
   end subroutine create_bsr_i64_c32
 
-  subroutine create_bsr_i64_c64(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, &
-      errmsg)
+  recursive subroutine create_bsr_i64_c64(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, &
+      stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     complex(real64), target, intent(in) :: values(:, :, :)
@@ -406,13 +422,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_bsr_array(array("rowptr", rowptr), array("colind", colind), array("values", values), &
         wide_i64(nblockcols), order, base, memory, ctx, stat, errmsg)
   end subroutine create_bsr_i64_c64
 
-  subroutine create_csr_symmetric_i32_f32(self, rowptr, colind, values, triangle, hermitian, base, memory, &
-      ctx, stat, errmsg)
+  recursive subroutine create_csr_symmetric_i32_f32(self, rowptr, colind, values, triangle, hermitian, base, &
+      memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     real(real32), target, intent(in) :: values(:)
@@ -422,13 +438,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_symmetric_array(array("rowptr", rowptr), array("colind", colind), &
         array("values", values), triangle, hermitian, base, memory, ctx, stat, errmsg)
   end subroutine create_csr_symmetric_i32_f32
 
-  subroutine create_csr_symmetric_i32_f64(self, rowptr, colind, values, triangle, hermitian, base, memory, &
-      ctx, stat, errmsg)
+  recursive subroutine create_csr_symmetric_i32_f64(self, rowptr, colind, values, triangle, hermitian, base, &
+      memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     real(real64), target, intent(in) :: values(:)
@@ -438,13 +454,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_symmetric_array(array("rowptr", rowptr), array("colind", colind), &
         array("values", values), triangle, hermitian, base, memory, ctx, stat, errmsg)
   end subroutine create_csr_symmetric_i32_f64
 
-  subroutine create_csr_symmetric_i32_c32(self, rowptr, colind, values, triangle, hermitian, base, memory, &
-      ctx, stat, errmsg)
+  recursive subroutine create_csr_symmetric_i32_c32(self, rowptr, colind, values, triangle, hermitian, base, &
+      memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     complex(real32), target, intent(in) :: values(:)
@@ -454,13 +470,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_symmetric_array(array("rowptr", rowptr), array("colind", colind), &
         array("values", values), triangle, hermitian, base, memory, ctx, stat, errmsg)
   end subroutine create_csr_symmetric_i32_c32
 
-  subroutine create_csr_symmetric_i32_c64(self, rowptr, colind, values, triangle, hermitian, base, memory, &
-      ctx, stat, errmsg)
+  recursive subroutine create_csr_symmetric_i32_c64(self, rowptr, colind, values, triangle, hermitian, base, &
+      memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowptr(:), colind(:)
     complex(real64), target, intent(in) :: values(:)
@@ -470,13 +486,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_symmetric_array(array("rowptr", rowptr), array("colind", colind), &
         array("values", values), triangle, hermitian, base, memory, ctx, stat, errmsg)
   end subroutine create_csr_symmetric_i32_c64
 
-  subroutine create_csr_symmetric_i64_f32(self, rowptr, colind, values, triangle, hermitian, base, memory, &
-      ctx, stat, errmsg)
+  recursive subroutine create_csr_symmetric_i64_f32(self, rowptr, colind, values, triangle, hermitian, base, &
+      memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     real(real32), target, intent(in) :: values(:)
@@ -486,13 +502,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_symmetric_array(array("rowptr", rowptr), array("colind", colind), &
         array("values", values), triangle, hermitian, base, memory, ctx, stat, errmsg)
   end subroutine create_csr_symmetric_i64_f32
 
-  subroutine create_csr_symmetric_i64_f64(self, rowptr, colind, values, triangle, hermitian, base, memory, &
-      ctx, stat, errmsg)
+  recursive subroutine create_csr_symmetric_i64_f64(self, rowptr, colind, values, triangle, hermitian, base, &
+      memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     real(real64), target, intent(in) :: values(:)
@@ -502,13 +518,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_symmetric_array(array("rowptr", rowptr), array("colind", colind), &
         array("values", values), triangle, hermitian, base, memory, ctx, stat, errmsg)
   end subroutine create_csr_symmetric_i64_f64
 
-  subroutine create_csr_symmetric_i64_c32(self, rowptr, colind, values, triangle, hermitian, base, memory, &
-      ctx, stat, errmsg)
+  recursive subroutine create_csr_symmetric_i64_c32(self, rowptr, colind, values, triangle, hermitian, base, &
+      memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     complex(real32), target, intent(in) :: values(:)
@@ -518,13 +534,13 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_symmetric_array(array("rowptr", rowptr), array("colind", colind), &
         array("values", values), triangle, hermitian, base, memory, ctx, stat, errmsg)
   end subroutine create_csr_symmetric_i64_c32
 
-  subroutine create_csr_symmetric_i64_c64(self, rowptr, colind, values, triangle, hermitian, base, memory, &
-      ctx, stat, errmsg)
+  recursive subroutine create_csr_symmetric_i64_c64(self, rowptr, colind, values, triangle, hermitian, base, &
+      memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowptr(:), colind(:)
     complex(real64), target, intent(in) :: values(:)
@@ -534,12 +550,12 @@ contains
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_csr_symmetric_array(array("rowptr", rowptr), array("colind", colind), &
         array("values", values), triangle, hermitian, base, memory, ctx, stat, errmsg)
   end subroutine create_csr_symmetric_i64_c64
 
-  subroutine create_coo_i32_f32(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
+  recursive subroutine create_coo_i32_f32(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowind(:), colind(:)
     real(real32), target, intent(in) :: values(:)
@@ -548,12 +564,12 @@ contains
     integer(c_int32_t), optional, intent(in) :: base
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_coo_array(array("rowind", rowind), array("colind", colind), array("values", values), &
         wide_i32(nrows), wide_i32(ncols), base, ctx, stat, errmsg)
   end subroutine create_coo_i32_f32
 
-  subroutine create_coo_i32_f64(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
+  recursive subroutine create_coo_i32_f64(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowind(:), colind(:)
     real(real64), target, intent(in) :: values(:)
@@ -562,12 +578,12 @@ contains
     integer(c_int32_t), optional, intent(in) :: base
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_coo_array(array("rowind", rowind), array("colind", colind), array("values", values), &
         wide_i32(nrows), wide_i32(ncols), base, ctx, stat, errmsg)
   end subroutine create_coo_i32_f64
 
-  subroutine create_coo_i32_c32(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
+  recursive subroutine create_coo_i32_c32(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowind(:), colind(:)
     complex(real32), target, intent(in) :: values(:)
@@ -576,12 +592,12 @@ contains
     integer(c_int32_t), optional, intent(in) :: base
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_coo_array(array("rowind", rowind), array("colind", colind), array("values", values), &
         wide_i32(nrows), wide_i32(ncols), base, ctx, stat, errmsg)
   end subroutine create_coo_i32_c32
 
-  subroutine create_coo_i32_c64(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
+  recursive subroutine create_coo_i32_c64(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int32), target, intent(in) :: rowind(:), colind(:)
     complex(real64), target, intent(in) :: values(:)
@@ -590,12 +606,12 @@ contains
     integer(c_int32_t), optional, intent(in) :: base
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_coo_array(array("rowind", rowind), array("colind", colind), array("values", values), &
         wide_i32(nrows), wide_i32(ncols), base, ctx, stat, errmsg)
   end subroutine create_coo_i32_c64
 
-  subroutine create_coo_i64_f32(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
+  recursive subroutine create_coo_i64_f32(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowind(:), colind(:)
     real(real32), target, intent(in) :: values(:)
@@ -604,12 +620,12 @@ contains
     integer(c_int32_t), optional, intent(in) :: base
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_coo_array(array("rowind", rowind), array("colind", colind), array("values", values), &
         wide_i64(nrows), wide_i64(ncols), base, ctx, stat, errmsg)
   end subroutine create_coo_i64_f32
 
-  subroutine create_coo_i64_f64(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
+  recursive subroutine create_coo_i64_f64(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowind(:), colind(:)
     real(real64), target, intent(in) :: values(:)
@@ -618,12 +634,12 @@ contains
     integer(c_int32_t), optional, intent(in) :: base
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_coo_array(array("rowind", rowind), array("colind", colind), array("values", values), &
         wide_i64(nrows), wide_i64(ncols), base, ctx, stat, errmsg)
   end subroutine create_coo_i64_f64
 
-  subroutine create_coo_i64_c32(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
+  recursive subroutine create_coo_i64_c32(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowind(:), colind(:)
     complex(real32), target, intent(in) :: values(:)
@@ -632,12 +648,12 @@ contains
     integer(c_int32_t), optional, intent(in) :: base
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_coo_array(array("rowind", rowind), array("colind", colind), array("values", values), &
         wide_i64(nrows), wide_i64(ncols), base, ctx, stat, errmsg)
   end subroutine create_coo_i64_c32
 
-  subroutine create_coo_i64_c64(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
+  recursive subroutine create_coo_i64_c64(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     integer(int64), target, intent(in) :: rowind(:), colind(:)
     complex(real64), target, intent(in) :: values(:)
@@ -646,340 +662,340 @@ contains
     integer(c_int32_t), optional, intent(in) :: base
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_coo_array(array("rowind", rowind), array("colind", colind), array("values", values), &
         wide_i64(nrows), wide_i64(ncols), base, ctx, stat, errmsg)
   end subroutine create_coo_i64_c64
 
-  subroutine create_dense_f32(self, values, order, memory, ctx, stat, errmsg)
+  recursive subroutine create_dense_f32(self, values, order, memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     real(real32), target, intent(in) :: values(:, :)
     integer(c_int32_t), optional, intent(in) :: order
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_dense_array(array("values", values), order, memory, ctx, stat, errmsg)
   end subroutine create_dense_f32
 
-  subroutine create_dense_f64(self, values, order, memory, ctx, stat, errmsg)
+  recursive subroutine create_dense_f64(self, values, order, memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     real(real64), target, intent(in) :: values(:, :)
     integer(c_int32_t), optional, intent(in) :: order
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_dense_array(array("values", values), order, memory, ctx, stat, errmsg)
   end subroutine create_dense_f64
 
-  subroutine create_dense_c32(self, values, order, memory, ctx, stat, errmsg)
+  recursive subroutine create_dense_c32(self, values, order, memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     complex(real32), target, intent(in) :: values(:, :)
     integer(c_int32_t), optional, intent(in) :: order
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_dense_array(array("values", values), order, memory, ctx, stat, errmsg)
   end subroutine create_dense_c32
 
-  subroutine create_dense_c64(self, values, order, memory, ctx, stat, errmsg)
+  recursive subroutine create_dense_c64(self, values, order, memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     complex(real64), target, intent(in) :: values(:, :)
     integer(c_int32_t), optional, intent(in) :: order
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_dense_array(array("values", values), order, memory, ctx, stat, errmsg)
   end subroutine create_dense_c64
 
-  subroutine create_diagonal_f32(self, values, memory, ctx, stat, errmsg)
+  recursive subroutine create_diagonal_f32(self, values, memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     real(real32), target, intent(in) :: values(:)
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_diagonal_array(array("values", values), memory, ctx, stat, errmsg)
   end subroutine create_diagonal_f32
 
-  subroutine create_diagonal_f64(self, values, memory, ctx, stat, errmsg)
+  recursive subroutine create_diagonal_f64(self, values, memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     real(real64), target, intent(in) :: values(:)
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_diagonal_array(array("values", values), memory, ctx, stat, errmsg)
   end subroutine create_diagonal_f64
 
-  subroutine create_diagonal_c32(self, values, memory, ctx, stat, errmsg)
+  recursive subroutine create_diagonal_c32(self, values, memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     complex(real32), target, intent(in) :: values(:)
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_diagonal_array(array("values", values), memory, ctx, stat, errmsg)
   end subroutine create_diagonal_c32
 
-  subroutine create_diagonal_c64(self, values, memory, ctx, stat, errmsg)
+  recursive subroutine create_diagonal_c64(self, values, memory, ctx, stat, errmsg)
     class(rkn_operator_t), intent(inout) :: self
     complex(real64), target, intent(in) :: values(:)
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_diagonal_array(array("values", values), memory, ctx, stat, errmsg)
   end subroutine create_diagonal_c64
 
-  subroutine set_values_f32_1(self, values, stat, errmsg)
+  recursive subroutine set_values_f32_1(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real32), target, intent(in) :: values(:)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_f32_1
 
-  subroutine set_values_f32_2(self, values, stat, errmsg)
+  recursive subroutine set_values_f32_2(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real32), target, intent(in) :: values(:, :)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_f32_2
 
-  subroutine set_values_f32_3(self, values, stat, errmsg)
+  recursive subroutine set_values_f32_3(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real32), target, intent(in) :: values(:, :, :)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_f32_3
 
-  subroutine set_values_f64_1(self, values, stat, errmsg)
+  recursive subroutine set_values_f64_1(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real64), target, intent(in) :: values(:)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_f64_1
 
-  subroutine set_values_f64_2(self, values, stat, errmsg)
+  recursive subroutine set_values_f64_2(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real64), target, intent(in) :: values(:, :)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_f64_2
 
-  subroutine set_values_f64_3(self, values, stat, errmsg)
+  recursive subroutine set_values_f64_3(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real64), target, intent(in) :: values(:, :, :)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_f64_3
 
-  subroutine set_values_c32_1(self, values, stat, errmsg)
+  recursive subroutine set_values_c32_1(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real32), target, intent(in) :: values(:)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_c32_1
 
-  subroutine set_values_c32_2(self, values, stat, errmsg)
+  recursive subroutine set_values_c32_2(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real32), target, intent(in) :: values(:, :)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_c32_2
 
-  subroutine set_values_c32_3(self, values, stat, errmsg)
+  recursive subroutine set_values_c32_3(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real32), target, intent(in) :: values(:, :, :)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_c32_3
 
-  subroutine set_values_c64_1(self, values, stat, errmsg)
+  recursive subroutine set_values_c64_1(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real64), target, intent(in) :: values(:)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_c64_1
 
-  subroutine set_values_c64_2(self, values, stat, errmsg)
+  recursive subroutine set_values_c64_2(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real64), target, intent(in) :: values(:, :)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_c64_2
 
-  subroutine set_values_c64_3(self, values, stat, errmsg)
+  recursive subroutine set_values_c64_3(self, values, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real64), target, intent(in) :: values(:, :, :)
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_values_array(array("values", values), stat, errmsg)
   end subroutine set_values_c64_3
 
-  subroutine set_nullspace_f32_1(self, side, vectors, stat, errmsg)
+  recursive subroutine set_nullspace_f32_1(self, side, vectors, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real32), target, intent(in) :: vectors(:)
     integer(c_int32_t), intent(in) :: side
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_nullspace_array(side, array("vectors", vectors), stat, errmsg)
   end subroutine set_nullspace_f32_1
 
-  subroutine set_nullspace_f32_2(self, side, vectors, stat, errmsg)
+  recursive subroutine set_nullspace_f32_2(self, side, vectors, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real32), target, intent(in) :: vectors(:, :)
     integer(c_int32_t), intent(in) :: side
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_nullspace_array(side, array("vectors", vectors), stat, errmsg)
   end subroutine set_nullspace_f32_2
 
-  subroutine set_nullspace_f64_1(self, side, vectors, stat, errmsg)
+  recursive subroutine set_nullspace_f64_1(self, side, vectors, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real64), target, intent(in) :: vectors(:)
     integer(c_int32_t), intent(in) :: side
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_nullspace_array(side, array("vectors", vectors), stat, errmsg)
   end subroutine set_nullspace_f64_1
 
-  subroutine set_nullspace_f64_2(self, side, vectors, stat, errmsg)
+  recursive subroutine set_nullspace_f64_2(self, side, vectors, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real64), target, intent(in) :: vectors(:, :)
     integer(c_int32_t), intent(in) :: side
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_nullspace_array(side, array("vectors", vectors), stat, errmsg)
   end subroutine set_nullspace_f64_2
 
-  subroutine set_nullspace_c32_1(self, side, vectors, stat, errmsg)
+  recursive subroutine set_nullspace_c32_1(self, side, vectors, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real32), target, intent(in) :: vectors(:)
     integer(c_int32_t), intent(in) :: side
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_nullspace_array(side, array("vectors", vectors), stat, errmsg)
   end subroutine set_nullspace_c32_1
 
-  subroutine set_nullspace_c32_2(self, side, vectors, stat, errmsg)
+  recursive subroutine set_nullspace_c32_2(self, side, vectors, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real32), target, intent(in) :: vectors(:, :)
     integer(c_int32_t), intent(in) :: side
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_nullspace_array(side, array("vectors", vectors), stat, errmsg)
   end subroutine set_nullspace_c32_2
 
-  subroutine set_nullspace_c64_1(self, side, vectors, stat, errmsg)
+  recursive subroutine set_nullspace_c64_1(self, side, vectors, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real64), target, intent(in) :: vectors(:)
     integer(c_int32_t), intent(in) :: side
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_nullspace_array(side, array("vectors", vectors), stat, errmsg)
   end subroutine set_nullspace_c64_1
 
-  subroutine set_nullspace_c64_2(self, side, vectors, stat, errmsg)
+  recursive subroutine set_nullspace_c64_2(self, side, vectors, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real64), target, intent(in) :: vectors(:, :)
     integer(c_int32_t), intent(in) :: side
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_nullspace_array(side, array("vectors", vectors), stat, errmsg)
   end subroutine set_nullspace_c64_2
 
-  subroutine apply_f32_1(self, x, y, trans, stat, errmsg)
+  recursive subroutine apply_f32_1(self, x, y, trans, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real32), target, intent(in) :: x(:)
     real(real32), target, intent(inout) :: y(:)
     integer(c_int32_t), optional, intent(in) :: trans
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%apply_array(array("x", x), array("y", y), trans, stat, errmsg)
   end subroutine apply_f32_1
 
-  subroutine apply_f32_2(self, x, y, trans, stat, errmsg)
+  recursive subroutine apply_f32_2(self, x, y, trans, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real32), target, intent(in) :: x(:, :)
     real(real32), target, intent(inout) :: y(:, :)
     integer(c_int32_t), optional, intent(in) :: trans
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%apply_array(array("x", x), array("y", y), trans, stat, errmsg)
   end subroutine apply_f32_2
 
-  subroutine apply_f64_1(self, x, y, trans, stat, errmsg)
+  recursive subroutine apply_f64_1(self, x, y, trans, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real64), target, intent(in) :: x(:)
     real(real64), target, intent(inout) :: y(:)
     integer(c_int32_t), optional, intent(in) :: trans
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%apply_array(array("x", x), array("y", y), trans, stat, errmsg)
   end subroutine apply_f64_1
 
-  subroutine apply_f64_2(self, x, y, trans, stat, errmsg)
+  recursive subroutine apply_f64_2(self, x, y, trans, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     real(real64), target, intent(in) :: x(:, :)
     real(real64), target, intent(inout) :: y(:, :)
     integer(c_int32_t), optional, intent(in) :: trans
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%apply_array(array("x", x), array("y", y), trans, stat, errmsg)
   end subroutine apply_f64_2
 
-  subroutine apply_c32_1(self, x, y, trans, stat, errmsg)
+  recursive subroutine apply_c32_1(self, x, y, trans, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real32), target, intent(in) :: x(:)
     complex(real32), target, intent(inout) :: y(:)
     integer(c_int32_t), optional, intent(in) :: trans
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%apply_array(array("x", x), array("y", y), trans, stat, errmsg)
   end subroutine apply_c32_1
 
-  subroutine apply_c32_2(self, x, y, trans, stat, errmsg)
+  recursive subroutine apply_c32_2(self, x, y, trans, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real32), target, intent(in) :: x(:, :)
     complex(real32), target, intent(inout) :: y(:, :)
     integer(c_int32_t), optional, intent(in) :: trans
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%apply_array(array("x", x), array("y", y), trans, stat, errmsg)
   end subroutine apply_c32_2
 
-  subroutine apply_c64_1(self, x, y, trans, stat, errmsg)
+  recursive subroutine apply_c64_1(self, x, y, trans, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real64), target, intent(in) :: x(:)
     complex(real64), target, intent(inout) :: y(:)
     integer(c_int32_t), optional, intent(in) :: trans
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%apply_array(array("x", x), array("y", y), trans, stat, errmsg)
   end subroutine apply_c64_1
 
-  subroutine apply_c64_2(self, x, y, trans, stat, errmsg)
+  recursive subroutine apply_c64_2(self, x, y, trans, stat, errmsg)
     class(rkn_operator_t), intent(in) :: self
     complex(real64), target, intent(in) :: x(:, :)
     complex(real64), target, intent(inout) :: y(:, :)
     integer(c_int32_t), optional, intent(in) :: trans
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%apply_array(array("x", x), array("y", y), trans, stat, errmsg)
   end subroutine apply_c64_2
 

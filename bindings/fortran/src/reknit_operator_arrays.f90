@@ -12,6 +12,8 @@ module reknit_operator_arrays
   private
   public :: operator_arrays_t
 
+  integer(c_int32_t), parameter :: from_one = 1   ! the base of indices unless told otherwise
+
   type, extends(operator_base_t) :: operator_arrays_t
   contains
     procedure :: create_csr_array, create_csc_array, create_bsr_array, create_csr_symmetric_array
@@ -22,7 +24,7 @@ module reknit_operator_arrays
 contains
 
   ! What every compressed format needs, in the words of the message.
-  subroutine check_compressed(routine, pointers, indices, values, nvalues, outcome)
+  recursive subroutine check_compressed(routine, pointers, indices, values, nvalues, outcome)
     character(*), intent(in) :: routine
     type(array_t), intent(in) :: pointers, indices, values
     integer(int64), intent(in) :: nvalues   ! entries, or blocks, that values has room for
@@ -38,7 +40,7 @@ contains
   end subroutine check_compressed
 
   ! The library reads as many entries as the last pointer says.
-  subroutine check_last(routine, pointers, indices, base, outcome)
+  recursive subroutine check_last(routine, pointers, indices, base, outcome)
     character(*), intent(in) :: routine
     type(array_t), intent(in) :: pointers, indices
     integer(c_int32_t), intent(in) :: base
@@ -49,57 +51,57 @@ contains
         trim(indices%name)//"' (base "//decimal(int(base, int64))//")")
   end subroutine check_last
 
-  subroutine create_csr_array(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csr_array(self, rowptr, colind, values, ncols, base, memory, ctx, stat, errmsg)
     class(operator_arrays_t), intent(inout) :: self
     type(array_t), intent(in) :: rowptr, colind, values
     integer(int64), intent(in) :: ncols
     integer(c_int32_t), optional, intent(in) :: base, memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_operator_create_csr"
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     integer(int64) :: nrows
     nrows = rowptr%count - 1
     call check_compressed(routine, rowptr, colind, values, values%count, outcome)
-    call check_last(routine, rowptr, colind, given(base, 1), outcome)
+    call check_last(routine, rowptr, colind, given(base, from_one), outcome)
     if (outcome%good()) call outcome%take(rkn_operator_create_csr(handle_of(ctx), values%tag, nrows, &
-        given_count(ncols, nrows), rowptr%tag, given(base, 1), rowptr%address, colind%address, values%address, &
+        given_count(ncols, nrows), rowptr%tag, given(base, from_one), rowptr%address, colind%address, values%address, &
         given(memory, RKN_BORROW), handle))
-    call self%adopt(handle, rowptr%last - given(base, 1), outcome, stat, errmsg)
+    call self%adopt(handle, rowptr%last - given(base, from_one), outcome, stat, errmsg)
   end subroutine create_csr_array
 
-  subroutine create_csc_array(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_csc_array(self, colptr, rowind, values, nrows, base, memory, ctx, stat, errmsg)
     class(operator_arrays_t), intent(inout) :: self
     type(array_t), intent(in) :: colptr, rowind, values
     integer(int64), intent(in) :: nrows
     integer(c_int32_t), optional, intent(in) :: base, memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_operator_create_csc"
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     integer(int64) :: ncols
     ncols = colptr%count - 1
     call check_compressed(routine, colptr, rowind, values, values%count, outcome)
-    call check_last(routine, colptr, rowind, given(base, 1), outcome)
+    call check_last(routine, colptr, rowind, given(base, from_one), outcome)
     if (outcome%good()) call outcome%take(rkn_operator_create_csc(handle_of(ctx), values%tag, &
-        given_count(nrows, ncols), ncols, colptr%tag, given(base, 1), colptr%address, rowind%address, &
+        given_count(nrows, ncols), ncols, colptr%tag, given(base, from_one), colptr%address, rowind%address, &
         values%address, given(memory, RKN_BORROW), handle))
-    call self%adopt(handle, colptr%last - given(base, 1), outcome, stat, errmsg)
+    call self%adopt(handle, colptr%last - given(base, from_one), outcome, stat, errmsg)
   end subroutine create_csc_array
 
   ! values: block x block x nblocks, so values%rows is the size of a block.
-  subroutine create_bsr_array(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, errmsg)
+  recursive subroutine create_bsr_array(self, rowptr, colind, values, nblockcols, order, base, memory, ctx, stat, errmsg)
     class(operator_arrays_t), intent(inout) :: self
     type(array_t), intent(in) :: rowptr, colind, values
     integer(int64), intent(in) :: nblockcols
     integer(c_int32_t), optional, intent(in) :: order, base, memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_operator_create_bsr"
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
@@ -109,14 +111,14 @@ contains
     if (values%rows /= values%columns) call outcome%refuse(RKN_ERR_SIZE, routine//": argument 'values' has blocks of "// &
         decimal(values%rows)//" x "//decimal(values%columns)//", must be square")
     call check_compressed(routine, rowptr, colind, values, values%count/max(in_block, 1_int64), outcome)
-    call check_last(routine, rowptr, colind, given(base, 1), outcome)
+    call check_last(routine, rowptr, colind, given(base, from_one), outcome)
     if (outcome%good()) call outcome%take(rkn_operator_create_bsr(handle_of(ctx), values%tag, nblockrows, &
-        given_count(nblockcols, nblockrows), values%rows, given(order, RKN_COLUMN_MAJOR), rowptr%tag, given(base, 1), &
+        given_count(nblockcols, nblockrows), values%rows, given(order, RKN_COLUMN_MAJOR), rowptr%tag, given(base, from_one), &
         rowptr%address, colind%address, values%address, given(memory, RKN_BORROW), handle))
-    call self%adopt(handle, in_block*(rowptr%last - given(base, 1)), outcome, stat, errmsg)
+    call self%adopt(handle, in_block*(rowptr%last - given(base, from_one)), outcome, stat, errmsg)
   end subroutine create_bsr_array
 
-  subroutine create_csr_symmetric_array(self, rowptr, colind, values, triangle, hermitian, base, memory, ctx, stat, &
+  recursive subroutine create_csr_symmetric_array(self, rowptr, colind, values, triangle, hermitian, base, memory, ctx, stat, &
       errmsg)
     class(operator_arrays_t), intent(inout) :: self
     type(array_t), intent(in) :: rowptr, colind, values
@@ -125,7 +127,7 @@ contains
     integer(c_int32_t), optional, intent(in) :: base, memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_operator_create_csr_symmetric"
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
@@ -133,21 +135,21 @@ contains
     conjugate = 0
     if (present(hermitian)) conjugate = merge(1_c_int32_t, 0_c_int32_t, hermitian)
     call check_compressed(routine, rowptr, colind, values, values%count, outcome)
-    call check_last(routine, rowptr, colind, given(base, 1), outcome)
+    call check_last(routine, rowptr, colind, given(base, from_one), outcome)
     if (outcome%good()) call outcome%take(rkn_operator_create_csr_symmetric(handle_of(ctx), values%tag, &
-        rowptr%count - 1, triangle, conjugate, rowptr%tag, given(base, 1), rowptr%address, colind%address, &
+        rowptr%count - 1, triangle, conjugate, rowptr%tag, given(base, from_one), rowptr%address, colind%address, &
         values%address, given(memory, RKN_BORROW), handle))
-    call self%adopt(handle, rowptr%last - given(base, 1), outcome, stat, errmsg)
+    call self%adopt(handle, rowptr%last - given(base, from_one), outcome, stat, errmsg)
   end subroutine create_csr_symmetric_array
 
-  subroutine create_coo_array(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
+  recursive subroutine create_coo_array(self, rowind, colind, values, nrows, ncols, base, ctx, stat, errmsg)
     class(operator_arrays_t), intent(inout) :: self
     type(array_t), intent(in) :: rowind, colind, values
     integer(int64), intent(in) :: nrows, ncols
     integer(c_int32_t), optional, intent(in) :: base
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_operator_create_coo"
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
@@ -159,7 +161,7 @@ contains
         ": arguments 'rowind', 'colind' and 'values' have "//decimal(rowind%count)//", "//decimal(colind%count)// &
         " and "//decimal(values%count)//" elements, must have the same number")
     if (outcome%good()) call outcome%take(rkn_operator_create_coo(handle_of(ctx), values%tag, nrows, &
-        given_count(ncols, nrows), rowind%tag, given(base, 1), values%count, rowind%address, colind%address, &
+        given_count(ncols, nrows), rowind%tag, given(base, from_one), values%count, rowind%address, colind%address, &
         values%address, handle))
     entries = absent   ! fewer than triplets where some were added up
     if (outcome%good()) call outcome%take(rkn_operator_get_int(handle, c_text("entries"), entries))
@@ -167,13 +169,13 @@ contains
   end subroutine create_coo_array
 
   ! Stored by rows, the Fortran array is the transpose of the matrix.
-  subroutine create_dense_array(self, values, order, memory, ctx, stat, errmsg)
+  recursive subroutine create_dense_array(self, values, order, memory, ctx, stat, errmsg)
     class(operator_arrays_t), intent(inout) :: self
     type(array_t), intent(in) :: values
     integer(c_int32_t), optional, intent(in) :: order, memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     integer(int64) :: nrows, ncols
@@ -186,13 +188,13 @@ contains
     if (outcome%good()) self%ld = values%ld
   end subroutine create_dense_array
 
-  subroutine create_diagonal_array(self, values, memory, ctx, stat, errmsg)
+  recursive subroutine create_diagonal_array(self, values, memory, ctx, stat, errmsg)
     class(operator_arrays_t), intent(inout) :: self
     type(array_t), intent(in) :: values
     integer(c_int32_t), optional, intent(in) :: memory
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     call values%check("rkn_operator_create_diagonal", outcome)
@@ -201,11 +203,11 @@ contains
     call self%adopt(handle, values%count, outcome, stat, errmsg)
   end subroutine create_diagonal_array
 
-  subroutine set_values_array(self, values, stat, errmsg)
+  recursive subroutine set_values_array(self, values, stat, errmsg)
     class(operator_arrays_t), intent(in) :: self
     type(array_t), intent(in) :: values
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_operator_set_values"
     type(outcome_t) :: outcome
     call values%check(routine, outcome)
@@ -219,12 +221,12 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine set_values_array
 
-  subroutine set_nullspace_array(self, side, vectors, stat, errmsg)
+  recursive subroutine set_nullspace_array(self, side, vectors, stat, errmsg)
     class(operator_arrays_t), intent(in) :: self
     integer(c_int32_t), intent(in) :: side
     type(array_t), intent(in) :: vectors
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_operator_set_nullspace"
     type(outcome_t) :: outcome
     integer(int64) :: nrows, ncols
@@ -238,12 +240,12 @@ contains
   end subroutine set_nullspace_array
 
   ! y = op(A) x
-  subroutine apply_array(self, x, y, trans, stat, errmsg)
+  recursive subroutine apply_array(self, x, y, trans, stat, errmsg)
     class(operator_arrays_t), intent(in) :: self
     type(array_t), intent(in) :: x, y
     integer(c_int32_t), optional, intent(in) :: trans
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_operator_apply"
     type(outcome_t) :: outcome
     integer(int64) :: nrows, ncols

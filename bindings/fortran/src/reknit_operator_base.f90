@@ -42,13 +42,13 @@ module reknit_operator_base
 contains
 
   ! Take a new handle after a good outcome; what the variable held before is destroyed only then.
-  subroutine adopt(self, handle, nvalues, outcome, stat, errmsg)
+  recursive subroutine adopt(self, handle, nvalues, outcome, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     type(c_ptr), intent(in) :: handle
     integer(int64), intent(in) :: nvalues
     type(outcome_t), intent(in) :: outcome
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     if (outcome%good()) then
       call self%destroy()
       self%handle = handle
@@ -57,7 +57,7 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine adopt
 
-  subroutine destroy(self)
+  recursive subroutine destroy(self)
     class(operator_base_t), intent(inout) :: self
     call rkn_operator_destroy(self%handle)
     self%handle = c_null_ptr
@@ -67,36 +67,36 @@ contains
 
   ! ---- creation ----
 
-  subroutine create_identity_i64(self, n, scalar, ctx, stat, errmsg)
+  recursive subroutine create_identity_i64(self, n, scalar, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     integer(int64), intent(in) :: n
     integer(c_int32_t), optional, intent(in) :: scalar
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     call outcome%take(rkn_operator_create_identity(handle_of(ctx), given(scalar, RKN_F64), n, handle))
     call self%adopt(handle, absent, outcome, stat, errmsg)
   end subroutine create_identity_i64
 
-  subroutine create_identity_i32(self, n, scalar, ctx, stat, errmsg)
+  recursive subroutine create_identity_i32(self, n, scalar, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     integer(int32), intent(in) :: n
     integer(c_int32_t), optional, intent(in) :: scalar
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_identity_i64(int(n, int64), scalar, ctx, stat, errmsg)
   end subroutine create_identity_i32
 
-  subroutine create_matrix_market(self, path, scalar, ctx, stat, errmsg)
+  recursive subroutine create_matrix_market(self, path, scalar, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     character(*), intent(in) :: path
     integer(c_int32_t), optional, intent(in) :: scalar
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     integer(int64) :: entries
@@ -107,13 +107,13 @@ contains
   end subroutine create_matrix_market
 
   ! The map is kept by reference: a target that lives until the last operator that holds it is destroyed.
-  subroutine create_callback_i64(self, map, nrows, ncols, ctx, stat, errmsg)
+  recursive subroutine create_callback_i64(self, map, nrows, ncols, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     class(rkn_linear_map), target, intent(inout) :: map
     integer(int64), intent(in) :: nrows, ncols
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle, user
     user = keep(map, nrows, ncols)
@@ -123,17 +123,17 @@ contains
     call self%adopt(handle, absent, outcome, stat, errmsg)
   end subroutine create_callback_i64
 
-  subroutine create_callback_i32(self, map, nrows, ncols, ctx, stat, errmsg)
+  recursive subroutine create_callback_i32(self, map, nrows, ncols, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     class(rkn_linear_map), target, intent(inout) :: map
     integer(int32), intent(in) :: nrows, ncols
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%create_callback_i64(map, int(nrows, int64), int(ncols, int64), ctx, stat, errmsg)
   end subroutine create_callback_i32
 
-  subroutine create_callback_raw(self, apply, user, release, scalar, nrows, ncols, ctx, stat, errmsg)
+  recursive subroutine create_callback_raw(self, apply, user, release, scalar, nrows, ncols, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     type(c_funptr), value :: apply, release
     type(c_ptr), value :: user
@@ -141,7 +141,7 @@ contains
     integer(int64), intent(in) :: nrows, ncols
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     call outcome%take(rkn_operator_create_callback(handle_of(ctx), scalar, nrows, ncols, apply, user, release, handle))
@@ -151,13 +151,13 @@ contains
   ! ---- compositions: the parts are kept by reference count and may be destroyed first ----
 
   ! alpha A + beta B
-  subroutine create_sum(self, alpha, A, beta, B, ctx, stat, errmsg)
+  recursive subroutine create_sum(self, alpha, A, beta, B, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     class(*), intent(in) :: alpha, beta
     class(operator_base_t), intent(in) :: A, B
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     character(*), parameter :: routine = "rkn_operator_create_sum"
     type(outcome_t) :: outcome
     type(scalar_t), target :: first, second
@@ -170,12 +170,12 @@ contains
   end subroutine create_sum
 
   ! A B
-  subroutine create_product(self, A, B, ctx, stat, errmsg)
+  recursive subroutine create_product(self, A, B, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     class(operator_base_t), intent(in) :: A, B
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     call outcome%take(rkn_operator_create_product(handle_of(ctx), A%handle, B%handle, handle))
@@ -183,13 +183,13 @@ contains
   end subroutine create_product
 
   ! alpha A
-  subroutine create_scaled(self, alpha, A, ctx, stat, errmsg)
+  recursive subroutine create_scaled(self, alpha, A, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     class(*), intent(in) :: alpha
     class(operator_base_t), intent(in) :: A
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(scalar_t), target :: factor
     type(c_ptr) :: handle
@@ -199,13 +199,13 @@ contains
   end subroutine create_scaled
 
   ! A + sigma I
-  subroutine create_shifted(self, A, sigma, ctx, stat, errmsg)
+  recursive subroutine create_shifted(self, A, sigma, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     class(operator_base_t), intent(in) :: A
     class(*), intent(in) :: sigma
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(scalar_t), target :: shift
     type(c_ptr) :: handle
@@ -215,13 +215,13 @@ contains
   end subroutine create_shifted
 
   ! A^T (trans = RKN_T) or A^H (RKN_H, the default)
-  subroutine create_adjoint(self, A, trans, ctx, stat, errmsg)
+  recursive subroutine create_adjoint(self, A, trans, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     class(operator_base_t), intent(in) :: A
     integer(c_int32_t), optional, intent(in) :: trans
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     call outcome%take(rkn_operator_create_adjoint(handle_of(ctx), given(trans, RKN_H), A%handle, handle))
@@ -229,12 +229,12 @@ contains
   end subroutine create_adjoint
 
   ! blocks(i, j) is the block in row i and column j; one that was never created is zero.
-  subroutine create_block(self, blocks, ctx, stat, errmsg)
+  recursive subroutine create_block(self, blocks, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     class(operator_base_t), intent(in) :: blocks(:, :)
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     type(c_ptr), target :: by_rows(max(size(blocks), 1))
@@ -250,13 +250,13 @@ contains
   end subroutine create_block
 
   ! kind: name and options in one string, "ilu levels=2 shift=1e-3"
-  subroutine create_preconditioner(self, A, kind, ctx, stat, errmsg)
+  recursive subroutine create_preconditioner(self, A, kind, ctx, stat, errmsg)
     class(operator_base_t), intent(inout) :: self
     class(operator_base_t), intent(in) :: A
     character(*), intent(in) :: kind
     type(rkn_context_t), optional, intent(in) :: ctx
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     type(c_ptr) :: handle
     call outcome%take(rkn_operator_create_preconditioner(handle_of(ctx), A%handle, c_text(kind), handle))
@@ -266,47 +266,47 @@ contains
   ! ---- use ----
 
   ! The numbers in the borrowed arrays were rewritten, or the operator of this preconditioner changed.
-  subroutine changed(self, stat, errmsg)
+  recursive subroutine changed(self, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_operator_changed(self%handle))
     call settle(outcome, stat, errmsg)
   end subroutine changed
 
   ! The library would report a bad handle under another function's name: leave that to the call that follows.
-  integer(c_int32_t) function scalar_or_default(self)
+  recursive integer(c_int32_t) function scalar_or_default(self)
     class(operator_base_t), intent(in) :: self
     scalar_or_default = RKN_F64
     if (rkn_operator_scalar(self%handle, scalar_or_default) /= RKN_OK) scalar_or_default = RKN_F64
   end function scalar_or_default
 
-  subroutine remove_nullspace(self, side, stat, errmsg)
+  recursive subroutine remove_nullspace(self, side, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     integer(c_int32_t), intent(in) :: side
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_operator_set_nullspace(self%handle, side, 0_int64, c_null_ptr, 0_int64))
     call settle(outcome, stat, errmsg)
   end subroutine remove_nullspace
 
-  subroutine shape_i64(self, nrows, ncols, stat, errmsg)
+  recursive subroutine shape_i64(self, nrows, ncols, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     integer(int64), intent(inout) :: nrows, ncols
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_operator_shape(self%handle, nrows, ncols))
     call settle(outcome, stat, errmsg)
   end subroutine shape_i64
 
-  subroutine shape_i32(self, nrows, ncols, stat, errmsg)
+  recursive subroutine shape_i32(self, nrows, ncols, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     integer(int32), intent(inout) :: nrows, ncols
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     integer(int64) :: rows, columns
     call outcome%take(rkn_operator_shape(self%handle, rows, columns))
@@ -316,53 +316,53 @@ contains
   end subroutine shape_i32
 
   ! RKN_F32, RKN_F64, RKN_C32 or RKN_C64
-  subroutine scalar(self, tag, stat, errmsg)
+  recursive subroutine scalar(self, tag, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     integer(c_int32_t), intent(inout) :: tag
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_operator_scalar(self%handle, tag))
     call settle(outcome, stat, errmsg)
   end subroutine scalar
 
-  subroutine set_i64(self, key, value, stat, errmsg)
+  recursive subroutine set_i64(self, key, value, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int64), intent(in) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_operator_set_int(self%handle, c_text(key), value))
     call settle(outcome, stat, errmsg)
   end subroutine set_i64
 
-  subroutine set_i32(self, key, value, stat, errmsg)
+  recursive subroutine set_i32(self, key, value, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int32), intent(in) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     call self%set_i64(key, int(value, int64), stat, errmsg)
   end subroutine set_i32
 
-  subroutine get_i64(self, key, value, stat, errmsg)
+  recursive subroutine get_i64(self, key, value, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int64), intent(inout) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     call outcome%take(rkn_operator_get_int(self%handle, c_text(key), value))
     call settle(outcome, stat, errmsg)
   end subroutine get_i64
 
-  subroutine get_i32(self, key, value, stat, errmsg)
+  recursive subroutine get_i32(self, key, value, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     character(*), intent(in) :: key
     integer(int32), intent(inout) :: value
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     integer(int64) :: found
     call outcome%take(rkn_operator_get_int(self%handle, c_text(key), found))
@@ -371,11 +371,11 @@ contains
   end subroutine get_i32
 
   ! What the operator is, in words.
-  subroutine view(self, text, stat, errmsg)
+  recursive subroutine view(self, text, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     character(:), allocatable, intent(inout) :: text
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
+    character(*), optional, intent(out) :: errmsg
     type(outcome_t) :: outcome
     character(:), allocatable :: buffer
     integer(int64) :: need

@@ -21,7 +21,7 @@ module reknit_scalar
 
 contains
 
-  subroutine assign(self, routine, name, number, tag, outcome)
+  recursive subroutine assign(self, routine, name, number, tag, outcome)
     class(scalar_t), intent(inout) :: self
     character(*), intent(in) :: routine, name
     class(*), intent(in) :: number
@@ -50,7 +50,7 @@ contains
   end subroutine assign
 
   ! Holds as long as self.
-  type(c_ptr) function address(self)
+  recursive type(c_ptr) function address(self)
     class(scalar_t), target, intent(in) :: self
     select case (self%tag)
     case (RKN_F32); address = c_loc(self%f32)

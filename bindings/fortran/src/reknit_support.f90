@@ -1,4 +1,7 @@
 ! What the nouns share: outcomes of calls, text between Fortran and C, and how an array lies in memory.
+!
+! All procedures of the binding are recursive: a callback may come back to the one that called it, and threads
+! may meet in one. Fortran 2018 takes that for granted, gfortran 12 does not.
 module reknit_support
   use, intrinsic :: iso_c_binding
   use, intrinsic :: iso_fortran_env, only: int32, int64
@@ -51,13 +54,13 @@ module reknit_support
 
 contains
 
-  pure logical function good(self)
+  pure recursive logical function good(self)
     class(outcome_t), intent(in) :: self
     good = self%code == RKN_OK
   end function good
 
   ! Failure found by this module, before the library was asked.
-  subroutine refuse(self, code, message)
+  recursive subroutine refuse(self, code, message)
     class(outcome_t), intent(inout) :: self
     integer(c_int32_t), intent(in) :: code
     character(*), intent(in) :: message
@@ -67,7 +70,7 @@ contains
   end subroutine refuse
 
   ! Status of a call into the library, with the library's message.
-  subroutine take(self, code)
+  recursive subroutine take(self, code)
     class(outcome_t), intent(inout) :: self
     integer(c_int32_t), intent(in) :: code
     if (code == RKN_OK) return
@@ -75,29 +78,30 @@ contains
   end subroutine take
 
   ! Hand the outcome to the caller. Who does not ask for it does not go on without knowing: the program stops.
-  subroutine settle(outcome, stat, errmsg)
+  ! errmsg has a fixed length, as in allocate: gfortran 12 loses the length of an allocatable one on the way.
+  recursive subroutine settle(outcome, stat, errmsg)
     type(outcome_t), intent(in) :: outcome
     integer, optional, intent(out) :: stat
-    character(:), allocatable, optional, intent(out) :: errmsg
-    character(:), allocatable :: message
-    message = ""
-    if (allocated(outcome%message)) message = outcome%message
-    if (present(errmsg)) errmsg = message
+    character(*), optional, intent(out) :: errmsg
+    if (present(errmsg)) then
+      errmsg = ""
+      if (.not. outcome%good()) errmsg = outcome%message
+    end if
     if (present(stat)) then
       stat = int(outcome%code)
     else if (.not. outcome%good()) then
-      error stop message
+      error stop outcome%message
     end if
   end subroutine settle
 
   ! Trailing blanks are padding in Fortran, so they do not cross.
-  pure function c_text(text)
+  pure recursive function c_text(text)
     character(*), intent(in) :: text
     character(:), allocatable :: c_text
     c_text = trim(text)//c_null_char
   end function c_text
 
-  function fortran_text(text)
+  recursive function fortran_text(text)
     type(c_ptr), intent(in) :: text
     character(:), allocatable :: fortran_text
     character(kind=c_char), pointer :: letters(:)
@@ -114,7 +118,7 @@ contains
   end function fortran_text
 
   ! After the question how long a text is: room for it, or why there is none.
-  subroutine buffer_for(code, need, buffer, outcome)
+  recursive subroutine buffer_for(code, need, buffer, outcome)
     integer(c_int32_t), intent(in) :: code
     integer(int64), intent(in) :: need
     character(:), allocatable, intent(out) :: buffer
@@ -123,7 +127,7 @@ contains
     if (outcome%good()) allocate (character(need) :: buffer)
   end subroutine buffer_for
 
-  pure function decimal(number)
+  pure recursive function decimal(number)
     integer(int64), intent(in) :: number
     character(:), allocatable :: decimal
     character(20) :: buffer
@@ -131,7 +135,7 @@ contains
     decimal = trim(buffer)
   end function decimal
 
-  function described(name, tag, extents, contiguous) result(array)
+  recursive function described(name, tag, extents, contiguous) result(array)
     character(*), intent(in) :: name
     integer(c_int32_t), intent(in) :: tag
     integer(int64), intent(in) :: extents(:)
@@ -150,7 +154,7 @@ contains
 
   ! A matrix that is part of a larger one: below and right are the addresses of the second element of the
   ! first column and of the second column (of the first where there is no second).
-  subroutine spread_columns(self, bytes, below, right)
+  recursive subroutine spread_columns(self, bytes, below, right)
     class(array_t), intent(inout) :: self
     integer, intent(in) :: bytes
     type(c_ptr), intent(in) :: below, right
@@ -167,13 +171,13 @@ contains
   end subroutine spread_columns
 
   ! Elements from the first to the last, gaps between columns included.
-  pure integer(int64) function span(self)
+  pure recursive integer(int64) function span(self)
     class(array_t), intent(in) :: self
     span = self%count
     if (self%columns > 1 .and. self%ld > self%rows) span = (self%columns - 1)*self%ld + self%rows
   end function span
 
-  subroutine check_array(self, routine, outcome)
+  recursive subroutine check_array(self, routine, outcome)
     class(array_t), intent(in) :: self
     character(*), intent(in) :: routine
     type(outcome_t), intent(inout) :: outcome
@@ -182,7 +186,7 @@ contains
   end subroutine check_array
 
   ! A handle that is none the library reports itself, in the call that follows.
-  subroutine check_scalar(routine, array, operator, outcome)
+  recursive subroutine check_scalar(routine, array, operator, outcome)
     character(*), intent(in) :: routine
     type(array_t), intent(in) :: array
     type(c_ptr), intent(in) :: operator
@@ -196,7 +200,7 @@ contains
         ", must be "//trim(names(wanted))//" as the operator is")
   end subroutine check_scalar
 
-  subroutine check_rows(routine, array, rows, outcome)
+  recursive subroutine check_rows(routine, array, rows, outcome)
     character(*), intent(in) :: routine
     type(array_t), intent(in) :: array
     integer(int64), intent(in) :: rows
@@ -205,20 +209,20 @@ contains
         decimal(array%rows)//" rows, must have "//decimal(rows))
   end subroutine check_rows
 
-  pure integer(int64) function wide_i32(number)
+  pure recursive integer(int64) function wide_i32(number)
     integer(int32), optional, intent(in) :: number
     wide_i32 = absent
     if (present(number)) wide_i32 = number
   end function wide_i32
 
-  pure integer(int64) function wide_i64(number)
+  pure recursive integer(int64) function wide_i64(number)
     integer(int64), optional, intent(in) :: number
     wide_i64 = absent
     if (present(number)) wide_i64 = number
   end function wide_i64
 
   ! A result for a default integer; value stays as it was when the number does not fit.
-  subroutine narrow(routine, number, value, outcome)
+  recursive subroutine narrow(routine, number, value, outcome)
     character(*), intent(in) :: routine
     integer(int64), intent(in) :: number
     integer(int32), intent(inout) :: value
@@ -228,14 +232,14 @@ contains
     if (outcome%good()) value = int(number, int32)
   end subroutine narrow
 
-  pure integer(c_int32_t) function given(tag, default)
+  pure recursive integer(c_int32_t) function given(tag, default)
     integer(c_int32_t), optional, intent(in) :: tag
     integer(c_int32_t), intent(in) :: default
     given = default
     if (present(tag)) given = tag
   end function given
 
-  pure integer(int64) function given_count(count, default)
+  pure recursive integer(int64) function given_count(count, default)
     integer(int64), intent(in) :: count, default
     given_count = merge(default, count, count == absent)
   end function given_count

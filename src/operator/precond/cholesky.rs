@@ -13,20 +13,16 @@ use super::lagged::Part;
 use super::pivot::{check_hermitian, largest, Pivoting};
 use super::refine::Refine;
 use super::scratch::Vectors;
-use super::supernodes;
+use super::supernodes::{analyse, buffer, wide, Supernodes, Tall};
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::assemble::Assembled;
 use crate::operator::{by_column, Operator, Trans};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Error, Pool, Result, Scalar};
-use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::ldlt::factor::{LdltError, LdltRegularization};
-use faer::sparse::linalg::cholesky::supernodal::SymbolicSupernodalCholesky;
-use faer::sparse::linalg::cholesky::{
-    factorize_symbolic_cholesky, CholeskySymbolicParams, SymbolicCholesky, SymbolicCholeskyRaw, SymmetricOrdering,
-};
-use faer::sparse::linalg::SupernodalThreshold;
-use faer::sparse::{FaerError, SparseColMatRef, SymbolicSparseColMatRef};
+use faer::sparse::linalg::cholesky::SymbolicCholesky;
+use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 use faer::traits::math_utils::from_f64;
 use faer::{Par, Side};
 
@@ -42,6 +38,8 @@ pub struct Cholesky<T: Scalar> {
     /// A^T's conjugate, that is A, by columns, shifted and regularised.
     numbers: Vec<T>,
     symbolic: SymbolicCholesky<usize>,
+    nodes: Supernodes,
+    /// Supernode after supernode: unit lower triangle with D on its diagonal, and the rows below.
     values: Vec<T>,
     inverse: Vec<T>,
     memory: MemBuffer,
@@ -50,36 +48,14 @@ pub struct Cholesky<T: Scalar> {
     regularised: usize,
 }
 
-/// Storage for faer, or `Error::Memory`.
-pub fn buffer(need: StackReq) -> Result<MemBuffer> {
-    MemBuffer::try_new(need).map_err(|_| Error::Memory { what: WHAT, bytes: need.size_bytes() })
-}
-
-/// What faer says when it is not about the numbers.
-pub fn generic(e: FaerError) -> Error {
-    match e {
-        FaerError::OutOfMemory => Error::Memory { what: WHAT, bytes: 0 },
-        e => Error::Unsupported(format!("the matrix cannot be factored: {e:?}")),
-    }
-}
-
-/// Columns in faer's index type.
-pub fn wide(col: &[u32]) -> Result<Vec<usize>> {
-    let mut wide = memory::with_capacity(col.len(), WHAT)?;
-    wide.extend(col.iter().map(|j| *j as usize));
-    Ok(wide)
-}
-
 impl<T: Scalar> Cholesky<T> {
     pub fn new(a: &Operator<T>, options: &Options, positive: bool) -> Result<Self> {
         let rows = Assembled::with_diagonal(a)?;
         let n = rows.nrows;
         let col = wide(&rows.col)?;
-        // Below zero: supernodal even where there is nothing to eliminate.
-        let params = CholeskySymbolicParams { supernodal_flop_ratio_threshold: SupernodalThreshold(-1.0), ..Default::default() };
-        let pattern = SymbolicSparseColMatRef::new_checked(n, n, &rows.ptr, None, &col);
-        let symbolic = factorize_symbolic_cholesky(pattern, Side::Upper, SymmetricOrdering::Amd, params).map_err(generic)?;
-        let work = n + supernodes::longest(supernodal(&symbolic)?);
+        let symbolic = analyse(&rows.ptr, &col)?;
+        let nodes = Supernodes::new(&symbolic)?;
+        let work = n + nodes.longest();
         let mut part = Cholesky {
             positive,
             pivoting: Pivoting::new(options),
@@ -92,6 +68,7 @@ impl<T: Scalar> Cholesky<T> {
             rows,
             col,
             symbolic,
+            nodes,
             negative: 0,
             regularised: 0,
         };
@@ -152,7 +129,7 @@ impl<T: Scalar> Cholesky<T> {
         let (positive, inverse) = (self.positive, &mut self.inverse);
         let (rows, tolerance) = (&self.rows, self.pivoting.tolerance);
         let order = self.symbolic.perm().map(|p| p.arrays().0);
-        supernodes::pivots(supernodal(&self.symbolic)?, &self.values, |k, d| {
+        each_pivot(&self.nodes, &self.values, |k, d| {
             inverse[k] = T::from_f64(1.0 / d);
             negative += (d < 0.0) as usize;
             replaced += (!positive && d.abs() == replacement) as usize;
@@ -185,7 +162,6 @@ impl<T: Scalar> Cholesky<T> {
     fn solve(&self, trans: Trans, b: &[T], x: &mut [T]) -> Result<()> {
         // A^T = conj(A), so that A^T x = b is A conj(x) = conj(b).
         let conj = trans == Trans::T && T::IS_COMPLEX;
-        let symbolic = supernodal(&self.symbolic)?;
         let pick = |v: T| if conj { v.conj() } else { v };
         self.scratch.with(|work| {
             let (z, rest) = work.split_at_mut(x.len());
@@ -193,7 +169,7 @@ impl<T: Scalar> Cholesky<T> {
                 Some(p) => z.iter_mut().zip(p.arrays().0).for_each(|(z, i)| *z = pick(b[*i])),
                 None => z.iter_mut().zip(b).for_each(|(z, b)| *z = pick(*b)),
             }
-            supernodes::solve(symbolic, &self.values, &self.inverse, z, rest);
+            substitute(&self.nodes, &self.values, &self.inverse, z, rest);
             match self.symbolic.perm() {
                 Some(p) => x.iter_mut().zip(p.arrays().1).for_each(|(x, k)| *x = pick(z[*k])),
                 None => x.iter_mut().zip(z).for_each(|(x, z)| *x = pick(*z)),
@@ -203,11 +179,54 @@ impl<T: Scalar> Cholesky<T> {
     }
 }
 
-fn supernodal(symbolic: &SymbolicCholesky<usize>) -> Result<&SymbolicSupernodalCholesky<usize>> {
-    match symbolic.raw() {
-        SymbolicCholeskyRaw::Supernodal(s) => Ok(s),
-        SymbolicCholeskyRaw::Simplicial(_) => Err(Error::Internal("a supernodal factorisation was asked for".to_string())),
+/// Calls `see(k, d)` for each pivot in order.
+fn each_pivot<T: Scalar>(nodes: &Supernodes, values: &[T], mut see: impl FnMut(usize, f64)) {
+    let mut from = 0;
+    for s in 0..nodes.count() {
+        let own = nodes.own(s);
+        let ld = own.len() + nodes.pattern(s).len();
+        for j in 0..own.len() {
+            see(own.start + j, values[from + j * (ld + 1)].real_part());
+        }
+        from += ld * own.len();
     }
+}
+
+/// x <- (L D L^H)^-1 x in the factor's order; `inverse` is D^-1.
+fn substitute<T: Scalar>(nodes: &Supernodes, values: &[T], inverse: &[T], x: &mut [T], scratch: &mut [T]) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut from = 0;
+            for s in 0..nodes.count() {
+                let own = nodes.own(s);
+                let ld = own.len() + nodes.pattern(s).len();
+                let block = &values[from..from + ld * own.len()];
+                from += block.len();
+                for j in 0..own.len() {
+                    let v = x[own.start + j];
+                    for (x, l) in x[own.start + j + 1..own.end].iter_mut().zip(&block[j * ld + j + 1..]) {
+                        *x -= *l * v;
+                    }
+                }
+                Tall { own: own.clone(), pattern: nodes.pattern(s), values: block, ld, skip: own.len() }.spread(x, scratch);
+            }
+            for (x, d) in x.iter_mut().zip(inverse) {
+                *x *= *d;
+            }
+            for s in (0..nodes.count()).rev() {
+                let own = nodes.own(s);
+                let ld = own.len() + nodes.pattern(s).len();
+                let block = &values[from - ld * own.len()..from];
+                from -= block.len();
+                Tall { own: own.clone(), pattern: nodes.pattern(s), values: block, ld, skip: own.len() }.collect::<true>(x, scratch);
+                for j in (0..own.len()).rev() {
+                    let (head, tail) = x[own.clone()].split_at_mut(j + 1);
+                    head[j] -= tail.iter().zip(&block[j * ld + j + 1..]).fold(T::ZERO, |sum, (x, l)| sum + l.conj() * *x);
+                }
+            }
+        },
+    )
 }
 
 impl<T: Scalar> Part<T> for Cholesky<T> {

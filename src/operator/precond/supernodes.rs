@@ -1,189 +1,223 @@
-//! Solves with a supernodal factor L D L^H, kept in faer's layout: a supernode is a dense
-//! column-major block of its own rows (unit lower triangle, D on the diagonal) and, below them,
-//! of the rows named in its pattern.
+//! Supernodes: neighbouring columns of a factor whose entries below them lie in the same rows,
+//! kept as dense column-major arrays. Solves walk over them.
 
-use crate::runtime::Scalar;
-use faer::sparse::linalg::cholesky::supernodal::SymbolicSupernodalCholesky;
+use crate::runtime::{memory, Error, Result, Scalar};
+use faer::dyn_stack::{MemBuffer, StackReq};
+use faer::sparse::linalg::cholesky::{
+    factorize_symbolic_cholesky, CholeskySymbolicParams, SymbolicCholesky, SymbolicCholeskyRaw, SymmetricOrdering,
+};
+use faer::sparse::linalg::SupernodalThreshold;
+use faer::sparse::{FaerError, SymbolicSparseColMatRef};
+use faer::Side;
+use std::ops::Range;
 
-/// One supernode.
-struct Block<'a, T> {
-    start: usize,
-    ncols: usize,
-    pattern: &'a [usize],
-    values: &'a [T],
+const WHAT: &str = "a factorisation";
+
+/// The order and symbolic factor of a symmetric pattern, given as rows or columns with the lower
+/// triangle stored: faer's, by approximate minimum degree.
+pub fn analyse(ptr: &[usize], col: &[usize]) -> Result<SymbolicCholesky<usize>> {
+    let n = ptr.len() - 1;
+    // Below zero: supernodal even where there is nothing to eliminate.
+    let params = CholeskySymbolicParams { supernodal_flop_ratio_threshold: SupernodalThreshold(-1.0), ..Default::default() };
+    let pattern = SymbolicSparseColMatRef::new_checked(n, n, ptr, None, col);
+    factorize_symbolic_cholesky(pattern, Side::Upper, SymmetricOrdering::Amd, params).map_err(generic)
 }
 
-impl<'a, T: Scalar> Block<'a, T> {
-    /// Column j: its own rows, and the rows of the pattern.
+/// What faer says when it is not about the numbers.
+pub fn generic(e: FaerError) -> Error {
+    match e {
+        FaerError::OutOfMemory => Error::Memory { what: WHAT, bytes: 0 },
+        e => Error::Unsupported(format!("the matrix cannot be factored: {e:?}")),
+    }
+}
+
+/// Storage for faer, or `Error::Memory`.
+pub fn buffer(need: StackReq) -> Result<MemBuffer> {
+    MemBuffer::try_new(need).map_err(|_| Error::Memory { what: WHAT, bytes: need.size_bytes() })
+}
+
+/// Columns in faer's index type.
+pub fn wide(col: &[u32]) -> Result<Vec<usize>> {
+    let mut wide = memory::with_capacity(col.len(), WHAT)?;
+    wide.extend(col.iter().map(|j| *j as usize));
+    Ok(wide)
+}
+
+/// Where the supernodes begin and which rows lie below them, in the factor's order.
+pub struct Supernodes {
+    begin: Vec<usize>,
+    pattern_ptr: Vec<usize>,
+    pattern: Vec<u32>,
+}
+
+impl Supernodes {
+    pub fn new(symbolic: &SymbolicCholesky<usize>) -> Result<Self> {
+        let SymbolicCholeskyRaw::Supernodal(raw) = symbolic.raw() else {
+            return Err(Error::Internal("a supernodal factorisation was asked for".to_string()));
+        };
+        let count = raw.n_supernodes();
+        let mut begin = memory::with_capacity(count + 1, WHAT)?;
+        begin.extend_from_slice(raw.supernode_begin());
+        begin.push(raw.nrows());
+        let mut pattern_ptr = memory::with_capacity(count + 1, WHAT)?;
+        let mut pattern = memory::with_capacity(raw.row_idx().len(), WHAT)?;
+        pattern_ptr.push(0);
+        for (from, len) in raw.col_ptr_for_row_idx().iter().zip(raw.nnz_per_super()) {
+            pattern.extend(raw.row_idx()[*from..from + len].iter().map(|row| *row as u32));
+            pattern_ptr.push(pattern.len());
+        }
+        Ok(Supernodes { begin, pattern_ptr, pattern })
+    }
+
+    pub fn count(&self) -> usize {
+        self.pattern_ptr.len() - 1
+    }
+
+    /// The columns of supernode s.
     #[inline(always)]
-    fn column(&self, j: usize) -> (&'a [T], &'a [T]) {
-        let nrows = self.ncols + self.pattern.len();
-        self.values[j * nrows..(j + 1) * nrows].split_at(self.ncols)
+    pub fn own(&self, s: usize) -> Range<usize> {
+        self.begin[s]..self.begin[s + 1]
     }
 
-    /// `K` columns from j on, rows of the pattern only.
+    /// The rows below supernode s, ascending.
     #[inline(always)]
-    fn below<const K: usize>(&self, j: usize) -> [&'a [T]; K] {
-        std::array::from_fn(|k| &self.column(j + k).1[..self.pattern.len()])
+    pub fn pattern(&self, s: usize) -> &[u32] {
+        &self.pattern[self.pattern_ptr[s]..self.pattern_ptr[s + 1]]
+    }
+
+    /// The length of the longest pattern: what walks need as scratch.
+    pub fn longest(&self) -> usize {
+        (0..self.count()).map(|s| self.pattern(s).len()).max().unwrap_or(0)
+    }
+
+    /// The largest number of columns.
+    pub fn widest(&self) -> usize {
+        (0..self.count()).map(|s| self.own(s).len()).max().unwrap_or(0)
     }
 }
 
-fn block<'a, T: Scalar>(symbolic: &'a SymbolicSupernodalCholesky<usize>, values: &'a [T], s: usize) -> Block<'a, T> {
-    let start = symbolic.supernode_begin()[s];
-    let pattern = symbolic.col_ptr_for_row_idx();
-    let value = symbolic.col_ptr_for_val();
-    Block {
-        start,
-        ncols: symbolic.supernode_end()[s] - start,
-        pattern: &symbolic.row_idx()[pattern[s]..pattern[s + 1]][..symbolic.nnz_per_super()[s]],
-        values: &values[value[s]..value[s + 1]],
+/// The rows of a pattern in the columns of one supernode: column j holds
+/// `values[j * ld + skip..]`.
+pub struct Tall<'a, T> {
+    pub own: Range<usize>,
+    pub pattern: &'a [u32],
+    pub values: &'a [T],
+    pub ld: usize,
+    pub skip: usize,
+}
+
+#[inline(always)]
+fn conj<T: Scalar, const CONJ: bool>(v: T) -> T {
+    if CONJ { v.conj() } else { v }
+}
+
+impl<'a, T: Scalar> Tall<'a, T> {
+    /// `K` columns from j on.
+    #[inline(always)]
+    fn columns<const K: usize>(&self, j: usize) -> [&'a [T]; K] {
+        std::array::from_fn(|k| &self.values[(j + k) * self.ld + self.skip..][..self.pattern.len()])
     }
-}
 
-/// Rows of the longest pattern: what `solve` needs as scratch.
-pub fn longest(symbolic: &SymbolicSupernodalCholesky<usize>) -> usize {
-    symbolic.nnz_per_super().iter().copied().max().unwrap_or(0)
-}
-
-/// Calls `see(k, d)` for each pivot in order.
-pub fn pivots<T: Scalar>(symbolic: &SymbolicSupernodalCholesky<usize>, values: &[T], mut see: impl FnMut(usize, f64)) {
-    for s in 0..symbolic.n_supernodes() {
-        let b = block(symbolic, values, s);
-        let nrows = b.ncols + b.pattern.len();
-        for j in 0..b.ncols {
-            see(b.start + j, b.values[j * nrows + j].real_part());
+    /// Takes the supernode's unknowns out of the rows of the pattern: x_pattern -= V x_own.
+    #[inline(always)]
+    pub fn spread(&self, x: &mut [T], scratch: &mut [T]) {
+        match self.own.len() {
+            1 => self.spread_few::<1>(x),
+            2 => self.spread_few::<2>(x),
+            3 => self.spread_few::<3>(x),
+            4 => self.spread_few::<4>(x),
+            _ => self.spread_many(x, &mut scratch[..self.pattern.len()]),
         }
     }
-}
 
-/// x <- (L D L^H)^-1 x in the factor's order; `inverse` is D^-1.
-pub fn solve<T: Scalar>(symbolic: &SymbolicSupernodalCholesky<usize>, values: &[T], inverse: &[T], x: &mut [T], scratch: &mut [T]) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for s in 0..symbolic.n_supernodes() {
-                forward(&block(symbolic, values, s), x, scratch);
+    #[inline(always)]
+    fn spread_few<const K: usize>(&self, x: &mut [T]) {
+        let v: [T; K] = std::array::from_fn(|k| x[self.own.start + k]);
+        let l = self.columns::<K>(0);
+        for (i, row) in self.pattern.iter().enumerate() {
+            let mut sum = l[0][i] * v[0];
+            for k in 1..K {
+                sum += l[k][i] * v[k];
             }
-            for (x, d) in x.iter_mut().zip(inverse) {
-                *x *= *d;
+            x[*row as usize] -= sum;
+        }
+    }
+
+    /// Sums first, then one walk over the pattern.
+    #[inline(always)]
+    fn spread_many(&self, x: &mut [T], sums: &mut [T]) {
+        sums.fill(T::ZERO);
+        let own = &x[self.own.clone()];
+        let mut j = 0;
+        while j + 4 <= own.len() {
+            let (l, v) = (self.columns::<4>(j), &own[j..j + 4]);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum += (l[0][i] * v[0] + l[1][i] * v[1]) + (l[2][i] * v[2] + l[3][i] * v[3]);
             }
-            for s in (0..symbolic.n_supernodes()).rev() {
-                backward(&block(symbolic, values, s), x, scratch);
+            j += 4;
+        }
+        while j < own.len() {
+            let [l] = self.columns::<1>(j);
+            for (sum, l) in sums.iter_mut().zip(l) {
+                *sum += *l * own[j];
             }
-        },
-    )
-}
-
-#[inline(always)]
-fn forward<T: Scalar>(b: &Block<T>, x: &mut [T], scratch: &mut [T]) {
-    let own = &mut x[b.start..b.start + b.ncols];
-    for j in 0..b.ncols {
-        let v = own[j];
-        for (x, l) in own[j + 1..].iter_mut().zip(&b.column(j).0[j + 1..]) {
-            *x -= *l * v;
+            j += 1;
+        }
+        for (row, sum) in self.pattern.iter().zip(sums) {
+            x[*row as usize] -= *sum;
         }
     }
-    match b.ncols {
-        1 => spread::<T, 1>(b, x),
-        2 => spread::<T, 2>(b, x),
-        3 => spread::<T, 3>(b, x),
-        4 => spread::<T, 4>(b, x),
-        _ => spread_wide(b, x, &mut scratch[..b.pattern.len()]),
-    }
-}
 
-/// Takes the supernode's unknowns out of the rows of the pattern.
-#[inline(always)]
-fn spread<T: Scalar, const K: usize>(b: &Block<T>, x: &mut [T]) {
-    let (v, l): ([T; K], _) = (std::array::from_fn(|k| x[b.start + k]), b.below::<K>(0));
-    for (i, row) in b.pattern.iter().enumerate() {
-        let mut sum = l[0][i] * v[0];
-        for k in 1..K {
-            sum += l[k][i] * v[k];
-        }
-        x[*row] -= sum;
-    }
-}
-
-/// As `spread`, for many columns: sums first, then one walk over the pattern.
-#[inline(always)]
-fn spread_wide<T: Scalar>(b: &Block<T>, x: &mut [T], sums: &mut [T]) {
-    sums.fill(T::ZERO);
-    let own = &x[b.start..b.start + b.ncols];
-    let mut j = 0;
-    while j + 4 <= b.ncols {
-        let l = b.below::<4>(j);
-        let v = &own[j..j + 4];
-        for (i, sum) in sums.iter_mut().enumerate() {
-            *sum += (l[0][i] * v[0] + l[1][i] * v[1]) + (l[2][i] * v[2] + l[3][i] * v[3]);
-        }
-        j += 4;
-    }
-    while j < b.ncols {
-        let [l] = b.below::<1>(j);
-        for (sum, l) in sums.iter_mut().zip(l) {
-            *sum += *l * own[j];
-        }
-        j += 1;
-    }
-    for (row, sum) in b.pattern.iter().zip(sums) {
-        x[*row] -= *sum;
-    }
-}
-
-#[inline(always)]
-fn backward<T: Scalar>(b: &Block<T>, x: &mut [T], scratch: &mut [T]) {
-    match b.ncols {
-        1 => collect::<T, 1>(b, x),
-        2 => collect::<T, 2>(b, x),
-        3 => collect::<T, 3>(b, x),
-        4 => collect::<T, 4>(b, x),
-        _ => collect_wide(b, x, &mut scratch[..b.pattern.len()]),
-    }
-    let own = &mut x[b.start..b.start + b.ncols];
-    for j in (0..b.ncols).rev() {
-        let (head, tail) = own.split_at_mut(j + 1);
-        head[j] -= b.column(j).0[j + 1..].iter().zip(tail).fold(T::ZERO, |sum, (l, x)| sum + l.conj() * *x);
-    }
-}
-
-/// Takes the rows of the pattern out of the supernode's unknowns.
-#[inline(always)]
-fn collect<T: Scalar, const K: usize>(b: &Block<T>, x: &mut [T]) {
-    let l = b.below::<K>(0);
-    let mut sums = [T::ZERO; K];
-    for (i, row) in b.pattern.iter().enumerate() {
-        let v = x[*row];
-        for k in 0..K {
-            sums[k] += l[k][i].conj() * v;
+    /// Takes the rows of the pattern out of the supernode's unknowns: x_own -= V^T x_pattern, or
+    /// V^H if `CONJ`.
+    #[inline(always)]
+    pub fn collect<const CONJ: bool>(&self, x: &mut [T], scratch: &mut [T]) {
+        match self.own.len() {
+            1 => self.collect_few::<1, CONJ>(x),
+            2 => self.collect_few::<2, CONJ>(x),
+            3 => self.collect_few::<3, CONJ>(x),
+            4 => self.collect_few::<4, CONJ>(x),
+            _ => self.collect_many::<CONJ>(x, &mut scratch[..self.pattern.len()]),
         }
     }
-    for k in 0..K {
-        x[b.start + k] -= sums[k];
+
+    #[inline(always)]
+    fn collect_few<const K: usize, const CONJ: bool>(&self, x: &mut [T]) {
+        let l = self.columns::<K>(0);
+        let mut sums = [T::ZERO; K];
+        for (i, row) in self.pattern.iter().enumerate() {
+            let v = x[*row as usize];
+            for k in 0..K {
+                sums[k] += conj::<T, CONJ>(l[k][i]) * v;
+            }
+        }
+        for (x, sum) in x[self.own.clone()].iter_mut().zip(sums) {
+            *x -= sum;
+        }
+    }
+
+    #[inline(always)]
+    fn collect_many<const CONJ: bool>(&self, x: &mut [T], known: &mut [T]) {
+        for (row, known) in self.pattern.iter().zip(known.iter_mut()) {
+            *known = x[*row as usize];
+        }
+        let own = &mut x[self.own.clone()];
+        let mut j = 0;
+        while j + 2 <= own.len() {
+            let sums = dots::<T, 2, CONJ>(self.columns(j), known);
+            own[j] -= sums[0];
+            own[j + 1] -= sums[1];
+            j += 2;
+        }
+        if j < own.len() {
+            own[j] -= dots::<T, 1, CONJ>(self.columns(j), known)[0];
+        }
     }
 }
 
+/// l^T x (l^H x if `CONJ`) for `K` columns, in lanes.
 #[inline(always)]
-fn collect_wide<T: Scalar>(b: &Block<T>, x: &mut [T], known: &mut [T]) {
-    for (row, known) in b.pattern.iter().zip(known.iter_mut()) {
-        *known = x[*row];
-    }
-    let own = &mut x[b.start..b.start + b.ncols];
-    let mut j = 0;
-    while j + 2 <= b.ncols {
-        let sums = dots(b.below::<2>(j), known);
-        own[j] -= sums[0];
-        own[j + 1] -= sums[1];
-        j += 2;
-    }
-    if j < b.ncols {
-        own[j] -= dots(b.below::<1>(j), known)[0];
-    }
-}
-
-/// l^H x for `K` columns, in lanes.
-#[inline(always)]
-fn dots<T: Scalar, const K: usize>(l: [&[T]; K], x: &[T]) -> [T; K] {
+fn dots<T: Scalar, const K: usize, const CONJ: bool>(l: [&[T]; K], x: &[T]) -> [T; K] {
     const LANES: usize = 8;
     let n = x.len();
     let whole = n - n % LANES;
@@ -194,14 +228,14 @@ fn dots<T: Scalar, const K: usize>(l: [&[T]; K], x: &[T]) -> [T; K] {
         for k in 0..K {
             let l = &l[k][i..i + LANES];
             for p in 0..LANES {
-                sums[k][p] += l[p].conj() * x[p];
+                sums[k][p] += conj::<T, CONJ>(l[p]) * x[p];
             }
         }
         i += LANES;
     }
     for i in whole..n {
         for k in 0..K {
-            sums[k][i - whole] += l[k][i].conj() * x[i];
+            sums[k][i - whole] += conj::<T, CONJ>(l[k][i]) * x[i];
         }
     }
     sums.map(|s| ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7])))

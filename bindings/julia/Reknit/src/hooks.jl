@@ -58,10 +58,11 @@ end
 """
     set_weights!(s, w)
 
-Measures with the inner product `sum(w .* conj.(x) .* y)`; `w` is a `Vector{Float64}`, copied. `nothing` removes it.
+Measures with the inner product `sum(w .* conj.(x) .* y)`; `w` is a vector of positive numbers, copied. `nothing`
+removes it.
 """
 function set_weights!(s::Krylov, w::AbstractVector)
-    check(LibReknit.rkn_krylov_set_weights(s, length(w), contiguous(Float64, "w", w)))
+    check(LibReknit.rkn_krylov_set_weights(s, length(w), convert(Vector{Float64}, w)))
     return s
 end
 
@@ -70,14 +71,17 @@ set_weights!(s::Krylov, ::Nothing) = (check(LibReknit.rkn_krylov_set_weights(s, 
 """
     set_scaling!(s; left = nothing, right = nothing)
 
-Solves `(S1 A S2^-1)(S2 x) = S1 b` with the diagonal matrices `S1 = Diagonal(left)` and `S2 = Diagonal(right)`, so that
-tolerances apply to the scaled residual. Both are `Vector{Float64}` of the length of `x`, copied; `nothing` stands for ones.
+Solves `(S1 A S2^-1)(S2 x) = S1 b` with the diagonal matrices `S1 = Diagonal(left)` and `S2 = Diagonal(right)`. With the
+option `norm = :weighted` the tested norm is that of `S1 (b - A x)`. Both are vectors of positive numbers, copied; `nothing`
+stands for ones.
 """
 function set_scaling!(s::Krylov; left = nothing, right = nothing)
-    given = [contiguous(Float64, "scaling", v) for v in (left, right) if v !== nothing]
-    n = isempty(given) ? 0 : length(first(given))
-    all(v -> length(v) == n, given) ||
+    left === nothing || right === nothing || length(left) == length(right) ||
         throw(DimensionMismatch("left has $(length(left)) elements, right has $(length(right))"))
-    check(LibReknit.rkn_krylov_set_scaling(s, n, or_null(left), or_null(right)))
+    n = left !== nothing ? length(left) : right !== nothing ? length(right) : 0
+    check(LibReknit.rkn_krylov_set_scaling(s, n, doubles(left), doubles(right)))
     return s
 end
+
+doubles(::Nothing) = C_NULL
+doubles(v::AbstractVector) = convert(Vector{Float64}, v)

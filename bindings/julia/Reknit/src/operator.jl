@@ -130,7 +130,7 @@ function nullspace!(A::AbstractOperator{T}, V::AbstractVecOrMat; side::Symbol = 
     m, n = size(A)
     rows = side === :left ? m : n
     size(V, 1) == rows || throw(DimensionMismatch("V has $(size(V, 1)) rows, the $side nullspace takes $rows"))
-    columns = columns_in_place(T, "V", V)
+    columns = convert(Array{T}, V)
     check(LibReknit.rkn_operator_set_nullspace(A, side_number(side), size(V, 2), columns, leading(columns)))
     return A
 end
