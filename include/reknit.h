@@ -252,7 +252,7 @@ void rkn_context_destroy(rkn_context *ctx);
 // Errors: RKN_ERR_KEY (unknown key), RKN_ERR_ARGUMENT (out of range), RKN_ERR_BUSY.
 rkn_status rkn_context_set_int(rkn_context *ctx, const char *key, int64_t value);
 
-// Reads an integer option.
+// Reads an integer option; of the default context if ctx is NULL.
 //
 // value: written on success only.
 // Errors: RKN_ERR_NULL, RKN_ERR_KEY.
@@ -263,7 +263,7 @@ rkn_status rkn_context_get_int(const rkn_context *ctx, const char *key, int64_t 
 // one rank ends the solve on all of them.
 //
 // reduce: NULL takes the hook away. user: passed back to it. release: called once with `user`
-// when the hook is let go (also by a failing call); may be NULL.
+// when the hook is let go, not if this call fails; may be NULL.
 // Errors: RKN_ERR_BUSY.
 rkn_status rkn_context_set_reduce(rkn_context *ctx,
                                   rkn_reduce_fn reduce,
@@ -300,7 +300,7 @@ typedef struct rkn_operator rkn_operator;
 // memory: RKN_COPY, or RKN_BORROW: then the three arrays must outlive the operator and all that is
 // made from it; after rewriting values call rkn_operator_changed.
 // out: gets the handle, to be freed by rkn_operator_destroy.
-// Errors: RKN_ERR_NULL, RKN_ERR_SIZE, RKN_ERR_SCALAR, RKN_ERR_INDEX (names position, value and range),
+// Errors: RKN_ERR_NULL, RKN_ERR_SIZE, RKN_ERR_ARGUMENT (a tag that is none), RKN_ERR_INDEX (names position, value and range),
 // RKN_ERR_NONFINITE, RKN_ERR_MEMORY.
 rkn_status rkn_operator_create_csr(const rkn_context *ctx,
                                    rkn_scalar scalar,
@@ -592,8 +592,8 @@ rkn_status rkn_operator_scalar(const rkn_operator *A, rkn_scalar *scalar);
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY, RKN_ERR_ARGUMENT.
 rkn_status rkn_operator_set_int(rkn_operator *A, const char *key, int64_t value);
 
-// Reads an integer option or result: "hermitian", "products", "version", "entries", "rebuilds",
-// "callback_status".
+// Reads an integer option or result: "hermitian", "products", "version", "entries", "values",
+// "rebuilds", "callback_status".
 //
 // value: written on success only.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown, or nothing that this operator has).

@@ -1,4 +1,5 @@
 /* reknit.hpp: the C++17 face of reknit.h. Header only; link with -lreknit.
+ * SPDX-License-Identifier: MIT OR Apache-2.0
  *
  *     auto A = rkn::Operator::csr(n, n, ptr, ind, val, rkn::borrow);
  *     rkn::Krylov s{"gcrodr"};

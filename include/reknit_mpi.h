@@ -36,7 +36,6 @@ extern "C" {
 typedef struct rkn_mpi_ranks {
     MPI_Comm comm;
     int rank;
-    int is_held;    // by the context; before that rkn_mpi_release has nothing to free
 } rkn_mpi_ranks;
 
 // The reduction hook (rkn_reduce_fn). Returns the MPI error code, which a solve then has in
@@ -69,7 +68,6 @@ static inline int32_t rkn_mpi_reduce(void *user, rkn_reduction op, int64_t n, do
 static inline void rkn_mpi_release(void *user) {
     rkn_mpi_ranks *ranks = (rkn_mpi_ranks *)user;
     int is_finalized = 0;
-    if (!ranks->is_held) return;
     MPI_Finalized(&is_finalized);
     if (!is_finalized) MPI_Comm_free(&ranks->comm);
     free(ranks);
@@ -105,10 +103,8 @@ static inline rkn_status rkn_mpi_attach(rkn_context *ctx, MPI_Comm comm) {
     rkn_mpi_ranks *ranks = (rkn_mpi_ranks *)malloc(sizeof *ranks);
     if (ranks) {
         ranks->comm = own;
-        ranks->is_held = 0;
         MPI_Comm_rank(own, &ranks->rank);
         status = rkn_context_set_reduce(ctx, rkn_mpi_reduce, ranks, rkn_mpi_release);
-        ranks->is_held = status == RKN_OK;
     }
     if (MPI_Allreduce(&status, &lowest, 1, MPI_INT32_T, MPI_MIN, own) != MPI_SUCCESS) lowest = RKN_ERR_CALLBACK;
     if (lowest == RKN_OK) return RKN_OK;

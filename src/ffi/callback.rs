@@ -89,7 +89,7 @@ pub type rkn_converged_fn =
 /// A callback's `user` with its release and its thread.
 pub(super) struct User {
     pointer: *mut c_void,
-    release: rkn_release_fn,
+    release: Cell<rkn_release_fn>,
     /// Thread inside the callback, and how deep.
     owner: AtomicU64,
     depth: Cell<u32>,
@@ -97,7 +97,12 @@ pub(super) struct User {
 
 impl User {
     pub fn new(pointer: *mut c_void, release: rkn_release_fn) -> Self {
-        User { pointer, release, owner: AtomicU64::new(0), depth: Cell::new(0) }
+        User { pointer, release: Cell::new(release), owner: AtomicU64::new(0), depth: Cell::new(0) }
+    }
+
+    /// Sets the release once the callback is really kept.
+    pub fn release_with(&self, release: rkn_release_fn) {
+        self.release.set(release);
     }
 
     /// Calls out: the host's floating-point environment, and its own panic reporting.
@@ -129,7 +134,7 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
-        if let Some(release) = self.release {
+        if let Some(release) = self.release.get() {
             let quiet = panics::set_quiet(false);
             // SAFETY: the host's own function with its own pointer, called once.
             environment::outside(|| unsafe { release(self.pointer) });
@@ -184,13 +189,13 @@ pub(super) struct HostApply {
 
 impl<T: Scalar> Apply<T> for HostApply {
     fn apply(&self, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        let done = self.user.status("apply", |user| {
+        self.user.status("apply", |user| {
             let (x_data, y_data) = (x.data.as_ptr().cast(), y.data.as_mut_ptr().cast());
             // SAFETY: panels of the stated columns and leading dimensions.
-            unsafe { (self.function)(user, trans as i32, x.ncols as i64, x_data, x.ld as i64, y_data, y.ld as i64) }
-        });
-        self.status.set(if let Err(Error::Callback { value, .. }) = &done { *value } else { 0 });
-        done
+            let status = unsafe { (self.function)(user, trans as i32, x.ncols as i64, x_data, x.ld as i64, y_data, y.ld as i64) };
+            self.status.set(status);
+            status
+        })
     }
 
     fn status(&self) -> i32 {

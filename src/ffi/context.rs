@@ -7,7 +7,6 @@ use crate::runtime::context::{Context, CONTEXT};
 use crate::runtime::options::Options;
 use crate::runtime::Result;
 use std::ffi::{c_char, c_void};
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Threads, seed, log sink, reduction hook and interrupt flag of the handles made with it. NULL is
@@ -81,21 +80,21 @@ pub unsafe extern "C" fn rkn_context_set_int(ctx: *mut rkn_context, key: *const 
     })
 }
 
-/// Reads an integer option.
+/// Reads an integer option; of the default context if ctx is NULL.
 ///
 /// value: written on success only.
 /// Errors: RKN_ERR_NULL, RKN_ERR_KEY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_context_get_int(ctx: *const rkn_context, key: *const c_char, value: *mut i64) -> rkn_status {
     guard("rkn_context_get_int", || {
-        let ctx = handle::inspect(ctx, "ctx")?;
+        let context = context_or_default(ctx)?;
         let key = args::text(key, "key")?;
         let value = args::out(value, "value")?;
         Options::new(CONTEXT, "context").get(key)?;
         *value = match key {
-            "threads" => ctx.context.pool.threads() as i64,
-            "seed" => ctx.context.seed() as i64,
-            _ => ctx.context.log_level(),
+            "threads" => context.pool.threads() as i64,
+            "seed" => context.seed() as i64,
+            _ => context.log_level(),
         };
         Ok(())
     })
@@ -106,7 +105,7 @@ pub unsafe extern "C" fn rkn_context_get_int(ctx: *const rkn_context, key: *cons
 /// one rank ends the solve on all of them.
 ///
 /// reduce: NULL takes the hook away. user: passed back to it. release: called once with `user`
-/// when the hook is let go (also by a failing call); may be NULL.
+/// when the hook is let go, not if this call fails; may be NULL.
 /// Errors: RKN_ERR_BUSY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_context_set_reduce(
@@ -117,10 +116,12 @@ pub unsafe extern "C" fn rkn_context_set_reduce(
 ) -> rkn_status {
     guard("rkn_context_set_reduce", || {
         let ctx = handle::exclusive(ctx, "ctx")?;
-        ctx.context.set_reduce(match reduce {
-            Some(function) => Some(Rc::new(HostReduce { function, user: User::new(user, release) })),
-            None => None,
-        })
+        let host = reduce.map(|function| Arc::new(HostReduce { function, user: User::new(user, None) }));
+        ctx.context.set_reduce(host.clone().map(|host| host as Arc<_>))?;
+        if let Some(host) = host {
+            host.user.release_with(release);
+        }
+        Ok(())
     })
 }
 
@@ -132,10 +133,12 @@ pub unsafe extern "C" fn rkn_context_set_reduce(
 pub unsafe extern "C" fn rkn_context_set_log(ctx: *mut rkn_context, log: rkn_log_fn, user: *mut c_void, release: rkn_release_fn) -> rkn_status {
     guard("rkn_context_set_log", || {
         let ctx = handle::exclusive(ctx, "ctx")?;
-        ctx.context.set_log(match log {
-            Some(function) => Some(Rc::new(HostLog { function, user: User::new(user, release) })),
-            None => None,
-        })
+        let host = log.map(|function| Arc::new(HostLog { function, user: User::new(user, None) }));
+        ctx.context.set_log(host.clone().map(|host| host as Arc<_>))?;
+        if let Some(host) = host {
+            host.user.release_with(release);
+        }
+        Ok(())
     })
 }
 

@@ -17,7 +17,7 @@ use once_cell::sync::Lazy;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_void, CString};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 /// A linear solver that remembers: what one solve taught serves the next. One handle is one
 /// sequence of related systems.
@@ -26,10 +26,12 @@ pub struct rkn_krylov {
     setup: RefCell<Setup>,
     /// A `Krylov<T>` once the scalar is known.
     solver: RefCell<Option<(Kind, Box<dyn Any>)>>,
-    inner: RefCell<Option<Rc<HostInner>>>,
+    inner: RefCell<Option<Arc<HostInner>>>,
     status: Cell<i32>,
     callback_status: Cell<i32>,
     reason: RefCell<String>,
+    /// Getters of several threads take turns: a `RefCell` counts its borrows without atomics.
+    reading: Mutex<()>,
 }
 
 impl Handle for rkn_krylov {
@@ -61,6 +63,7 @@ pub unsafe extern "C" fn rkn_krylov_create(ctx: *const rkn_context, method: *con
             status: Cell::new(0),
             callback_status: Cell::new(0),
             reason: RefCell::new("not solved yet".to_string()),
+            reading: Mutex::new(()),
         });
         Ok(())
     })
@@ -122,6 +125,13 @@ pub unsafe extern "C" fn rkn_krylov_set_options(s: *mut rkn_krylov, options: *co
     })
 }
 
+/// Runs a getter; from the solver's own callbacks too.
+fn look<R>(s: *const rkn_krylov, f: impl FnOnce(&rkn_krylov) -> Result<R>) -> Result<R> {
+    let s = handle::inspect(s, "s")?;
+    let _turn = s.reading.lock().unwrap_or_else(|e| e.into_inner());
+    f(&s)
+}
+
 /// A result or option by key.
 fn value_of(s: &rkn_krylov, key: &str) -> Result<Value> {
     let setup = s.setup.borrow();
@@ -161,10 +171,9 @@ fn value_of(s: &rkn_krylov, key: &str) -> Result<Value> {
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_get_int(s: *const rkn_krylov, key: *const c_char, value: *mut i64) -> rkn_status {
     guard("rkn_krylov_get_int", || {
-        let s = handle::inspect(s, "s")?;
         let key = args::text(key, "key")?;
         let value = args::out(value, "value")?;
-        *value = args::as_int(key, &value_of(&s, key)?)?;
+        *value = look(s, |s| args::as_int(key, &value_of(s, key)?))?;
         Ok(())
     })
 }
@@ -174,10 +183,9 @@ pub unsafe extern "C" fn rkn_krylov_get_int(s: *const rkn_krylov, key: *const c_
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_get_real(s: *const rkn_krylov, key: *const c_char, value: *mut f64) -> rkn_status {
     guard("rkn_krylov_get_real", || {
-        let s = handle::inspect(s, "s")?;
         let key = args::text(key, "key")?;
         let value = args::out(value, "value")?;
-        *value = args::as_real(key, &value_of(&s, key)?)?;
+        *value = look(s, |s| args::as_real(key, &value_of(s, key)?))?;
         Ok(())
     })
 }
@@ -194,8 +202,9 @@ pub unsafe extern "C" fn rkn_krylov_get_string(
     need: *mut i64,
 ) -> rkn_status {
     guard("rkn_krylov_get_string", || {
-        let s = handle::inspect(s, "s")?;
-        args::write_text(&args::as_text(&value_of(&s, args::text(key, "key")?)?), buf, cap, need)
+        let key = args::text(key, "key")?;
+        let text = look(s, |s| Ok(args::as_text(&value_of(s, key)?)))?;
+        args::write_text(&text, buf, cap, need)
     })
 }
 
@@ -257,7 +266,7 @@ pub unsafe extern "C" fn rkn_krylov_set_inner(
         if inner.is_some() && !s.setup.borrow().weights.is_empty() {
             return Err(Error::State("weights are set; remove them before setting an inner product".to_string()));
         }
-        let new = inner.map(|function| Rc::new(HostInner { function, user: User::new(user, release) }));
+        let new = inner.map(|function| Arc::new(HostInner { function, user: User::new(user, release) }));
         let old = s.inner.replace(new);
         *s.solver.borrow_mut() = None;
         drop(old);
@@ -317,7 +326,7 @@ fn with_solver<T: Erase, R>(s: &rkn_krylov, f: impl FnOnce(&mut Krylov<T>, &Setu
     }
     let (_, any) = slot.as_mut().expect("just made");
     let solver = any.downcast_mut::<Krylov<T>>().ok_or_else(|| Error::Internal("a solver of another scalar".to_string()))?;
-    solver.inner = s.inner.borrow().clone().map(|inner| inner as Rc<_>);
+    solver.inner = s.inner.borrow().clone().map(|inner| inner as Arc<_>);
     f(solver, &s.setup.borrow())
 }
 
@@ -412,21 +421,22 @@ fn record(s: &rkn_krylov, outcome: &Result<Outcome>) {
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_history(s: *const rkn_krylov, norms: *mut f64, cap: i64, need: *mut i64) -> rkn_status {
     guard("rkn_krylov_history", || {
-        let s = handle::inspect(s, "s")?;
-        let setup = s.setup.borrow();
-        let history = setup.history.borrow();
-        let cap = args::length(cap, "cap")?;
-        if !need.is_null() {
-            *args::out(need, "need")? = history.len() as i64;
-        }
-        if cap == 0 && !need.is_null() {
-            return Ok(());
-        }
-        if cap < history.len() {
-            return Err(Error::size("cap", cap, format!("be at least {}", history.len())));
-        }
-        args::slice_mut::<f64>(norms.cast(), history.len(), "norms")?.copy_from_slice(&history);
-        Ok(())
+        look(s, |s| {
+            let setup = s.setup.borrow();
+            let history = setup.history.borrow();
+            let cap = args::length(cap, "cap")?;
+            if !need.is_null() {
+                *args::out(need, "need")? = history.len() as i64;
+            }
+            if cap == 0 && !need.is_null() {
+                return Ok(());
+            }
+            if cap < history.len() {
+                return Err(Error::size("cap", cap, format!("be at least {}", history.len())));
+            }
+            args::slice_mut::<f64>(norms.cast(), history.len(), "norms")?.copy_from_slice(&history);
+            Ok(())
+        })
     })
 }
 
@@ -460,18 +470,20 @@ fn forget<T: Scalar>(any: &mut dyn Any) {
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_view(s: *const rkn_krylov, buf: *mut c_char, cap: i64, need: *mut i64) -> rkn_status {
     guard("rkn_krylov_view", || {
-        let s = handle::inspect(s, "s")?;
-        let setup = s.setup.borrow();
-        let report = setup.report.borrow();
-        let mut text = format!("krylov: {}\n", setup.method);
-        setup.options.describe(&mut text);
-        let counts = &report.counts;
-        text.push_str(&format!("last solve: {}\n", s.reason.borrow()));
-        text.push_str(&format!(
-            "  {} iterations, {} applies ({} for recycling, {} for true residuals), {} restarts, {} vectors held\n",
-            counts.iterations, counts.applies, counts.recycle_applies, counts.verify_applies, counts.restarts, report.recycled
-        ));
-        text.push_str(&format!("  residual {:.3e}, relative {:.3e}, target {:.3e}\n", report.residual_norm, report.relative_residual, report.target));
+        let text = look(s, |s| {
+            let setup = s.setup.borrow();
+            let report = setup.report.borrow();
+            let mut text = format!("krylov: {}\n", setup.method);
+            setup.options.describe(&mut text);
+            let counts = &report.counts;
+            text.push_str(&format!("last solve: {}\n", s.reason.borrow()));
+            text.push_str(&format!(
+                "  {} iterations, {} applies ({} for recycling, {} for true residuals), {} restarts, {} vectors held\n",
+                counts.iterations, counts.applies, counts.recycle_applies, counts.verify_applies, counts.restarts, report.recycled
+            ));
+            text.push_str(&format!("  residual {:.3e}, relative {:.3e}, target {:.3e}\n", report.residual_norm, report.relative_residual, report.target));
+            Ok(text)
+        })?;
         args::write_text(&text, buf, cap, need)
     })
 }

@@ -123,7 +123,7 @@ fn compressed_parts<T: Scalar, I: Index>(
 /// memory: RKN_COPY, or RKN_BORROW: then the three arrays must outlive the operator and all that is
 /// made from it; after rewriting values call rkn_operator_changed.
 /// out: gets the handle, to be freed by rkn_operator_destroy.
-/// Errors: RKN_ERR_NULL, RKN_ERR_SIZE, RKN_ERR_SCALAR, RKN_ERR_INDEX (names position, value and range),
+/// Errors: RKN_ERR_NULL, RKN_ERR_SIZE, RKN_ERR_ARGUMENT (a tag that is none), RKN_ERR_INDEX (names position, value and range),
 /// RKN_ERR_NONFINITE, RKN_ERR_MEMORY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_operator_create_csr(
@@ -603,7 +603,7 @@ pub unsafe extern "C" fn rkn_operator_set_values(A: *mut rkn_operator, values: *
         let a = handle::exclusive(A, "A")?;
         args::not_null(values, "values")?;
         with_operator!(&a.operator, op => {
-            let count = op.with_body(|body| body.values_len().map_or_else(|| Err(no_values(&body.describe())), Ok))?;
+            let count = op.with_body(|body| body.values_len().ok_or_else(|| no_values(&body.describe())))?;
             op.set_values(args::slice(values, count, "values")?)
         })
     })
@@ -719,8 +719,8 @@ pub unsafe extern "C" fn rkn_operator_set_int(A: *mut rkn_operator, key: *const 
     })
 }
 
-/// Reads an integer option or result: "hermitian", "products", "version", "entries", "rebuilds",
-/// "callback_status".
+/// Reads an integer option or result: "hermitian", "products", "version", "entries", "values",
+/// "rebuilds", "callback_status".
 ///
 /// value: written on success only.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown, or nothing that this operator has).
@@ -736,6 +736,7 @@ pub unsafe extern "C" fn rkn_operator_get_int(A: *const rkn_operator, key: *cons
             "hermitian" => op.is_hermitian() as i64,
             "products" => op.products() as i64,
             "version" => op.version() as i64,
+            "values" => op.with_body(|body| body.values_len().ok_or_else(|| no_values(&body.describe())))? as i64,
             _ => op.count(key).ok_or_else(|| Error::Key(format!("a {} operator has no '{key}'", op.describe())))?,
         });
         Ok(())

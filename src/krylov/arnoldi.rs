@@ -7,8 +7,9 @@
 //! to that precision, and every cycle starts again from a true residual.
 //!
 //! Orthogonalisation is classical Gram-Schmidt with one reduction a pass. The length of the
-//! remainder follows from Pythagoras; a second pass is made when the vector lost more than three
-//! quarters of its length (Daniel, Gragg, Kaufman, Stewart 1976), or always if asked.
+//! remainder follows from Pythagoras, before it is formed: so it is known whether a second pass is
+//! due (Daniel, Gragg, Kaufman, Stewart 1976: if less than 0.7 of the length is left), and then its
+//! inner products are taken in the sweep that forms the remainder.
 
 use super::problem::{Problem, Verdict};
 use crate::linalg::small::Hessenberg;
@@ -16,8 +17,16 @@ use crate::linalg::{kernels, Panel};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Result, Scalar, Wide};
 
-/// A remainder shorter than this share of the vector is orthogonalised again.
-const SELECTIVE: f64 = 0.25;
+/// A remainder shorter than this share of the vector is orthogonalised again: twice is then enough.
+const SELECTIVE: f64 = std::f64::consts::FRAC_1_SQRT_2;
+
+/// When a second pass is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passes {
+    Selective,
+    Twice,
+    Once,
+}
 
 pub struct Arnoldi<T: Scalar, S: Scalar<Wide = T::Wide>> {
     n: usize,
@@ -40,7 +49,7 @@ pub struct Arnoldi<T: Scalar, S: Scalar<Wide = T::Wide>> {
     image: Vec<T>,
     coefficients: Vec<T::Wide>,
     narrow: Vec<T>,
-    twice: bool,
+    passes: Passes,
 }
 
 /// How a cycle ended.
@@ -68,8 +77,12 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
             zv: memory::filled(n, T::ZERO, "Krylov vector")?,
             image: memory::filled(n, T::ZERO, "Krylov vector")?,
             coefficients: memory::filled(2 * capacity + 4, zero, "coefficients")?,
-            narrow: memory::filled(capacity + 1, T::ZERO, "coefficients")?,
-            twice: options.text("orthogonalization") == "twice",
+            narrow: memory::filled(capacity + 2, T::ZERO, "coefficients")?,
+            passes: match options.text("orthogonalization") {
+                "selective" => Passes::Selective,
+                "twice" => Passes::Twice,
+                _ => Passes::Once,
+            },
         })
     }
 
@@ -171,40 +184,36 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
     /// image <- (I - W W^H) image. Returns where the coefficients stand and the norms before and
     /// after.
     fn orthogonalise(&mut self, p: &mut Problem<T>, columns: usize) -> Result<(usize, f64, f64)> {
-        let (first, before) = self.pass(p, columns, 0)?;
-        p.finite(before, "A x", &self.image)?;
-        let mut square = before * before - first;
-        if self.twice || square < SELECTIVE * SELECTIVE * before * before {
-            p.counts.reorthogonalizations += 1;
-            let (second, remaining) = self.pass(p, columns, columns + 1)?;
-            square = remaining * remaining - second;
-            if square < 0.5 * remaining * remaining {
-                // The remainder is rounding noise, or nearly: measure it.
-                square = p.space.norm(&self.image)?.powi(2);
-            }
-            for i in 0..columns {
-                let correction = self.coefficients[columns + 1 + i];
-                self.coefficients[i] += correction;
-            }
-        }
-        Ok((0, before, square.max(0.0).sqrt()))
-    }
-
-    /// One pass of classical Gram-Schmidt, one reduction; coefficients go to `at..`. Returns the
-    /// squared norm of the coefficients and the norm of the image before.
-    fn pass(&mut self, p: &mut Problem<T>, columns: usize, at: usize) -> Result<(f64, f64)> {
         let basis = Panel::packed(&self.w, self.n, columns);
-        let out = &mut self.coefficients[at..at + columns + 1];
-        p.space.local(basis, &self.image, out);
-        p.space.local(Panel::column(&self.image), &self.image, &mut out[columns..]);
-        p.space.sum(out)?;
-        let norm = out[columns].real_part().max(0.0).sqrt();
-        let square = out[..columns].iter().map(|c| c.norm_sqr()).sum();
-        for (c, h) in self.narrow.iter_mut().zip(&out[..columns]) {
-            *c = T::narrow(-*h);
+        let (first, second) = self.coefficients.split_at_mut(columns + 1);
+        p.space.local(basis, &self.image, first);
+        p.space.local(Panel::column(&self.image), &self.image, &mut first[columns..]);
+        let (before, taken) = settled(p, first)?;
+        p.finite(before, "A x", &self.image)?;
+        let mut square = before * before - taken;
+        negated(&first[..columns], &mut self.narrow);
+        let again = match self.passes {
+            Passes::Selective => square < SELECTIVE * SELECTIVE * before * before,
+            Passes::Twice => true,
+            Passes::Once => false,
+        };
+        if !again {
+            kernels::add(p.space.pool(), basis, &self.narrow[..columns], &mut self.image);
+            return Ok((0, before, square.max(0.0).sqrt()));
         }
+        p.counts.reorthogonalizations += 1;
+        let second = &mut second[..columns + 1];
+        p.space.add_then_local(basis, &self.narrow[..columns], &mut self.image, second);
+        let (remaining, taken) = settled(p, second)?;
+        negated(&second[..columns], &mut self.narrow);
         kernels::add(p.space.pool(), basis, &self.narrow[..columns], &mut self.image);
-        Ok((square, if out[columns].finite() { norm } else { f64::NAN }))
+        square = remaining * remaining - taken;
+        if square < 0.5 * remaining * remaining {
+            // The remainder is rounding noise, or nearly: measure it.
+            square = p.space.norm(&self.image)?.powi(2);
+        }
+        first.iter_mut().zip(second).take(columns).for_each(|(h, c)| *h += *c);
+        Ok((0, before, square.max(0.0).sqrt()))
     }
 
     /// The coefficients of the present cycle: first those of U, `D^-1 (C^H r - B y)` with D from
@@ -248,4 +257,17 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
         kernels::axpy(p.space.pool(), T::ONE, &self.zv, x);
         Ok(())
     }
+}
+
+/// Sums a batch of products [W^H w, w^H w] over ranks: the norm of w, and the squared norm of the
+/// coefficients.
+fn settled<T: Scalar>(p: &Problem<T>, products: &mut [T::Wide]) -> Result<(f64, f64)> {
+    p.space.sum(products)?;
+    let (square, coefficients) = products.split_last().expect("at least the norm");
+    let norm = if square.finite() { square.real_part().max(0.0).sqrt() } else { f64::NAN };
+    Ok((norm, coefficients.iter().map(|c| c.norm_sqr()).sum()))
+}
+
+fn negated<T: Scalar>(coefficients: &[T::Wide], out: &mut [T]) {
+    out.iter_mut().zip(coefficients).for_each(|(c, h)| *c = T::narrow(-*h));
 }

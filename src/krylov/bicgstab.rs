@@ -90,7 +90,12 @@ impl<T: Scalar> BiCgStab<T> {
             let (next, rr) = (out[0], out[1].real_part());
             p.finite(rr, "A s", &self.r)?;
             let norm = rr.sqrt();
-            match p.check(norm * scale)? {
+            let verdict = p.check(norm * scale)?;
+            p.keep_best(x, norm * scale);
+            if p.diverged(norm * scale) {
+                return Ok(Some(Verdict::Stop(Stop::Breakdown)));
+            }
+            match verdict {
                 Verdict::Continue => {}
                 verdict => return Ok(Some(verdict)),
             }

@@ -67,6 +67,9 @@ impl<T: Scalar> Method<T> for Cg<T> {
                     return not_definite("the operator is", "p^H A p", pq, rr, p.counts.iterations);
                 }
                 let alpha = rho / pq;
+                if !alpha.is_finite() {
+                    break Verdict::Stop(Stop::Breakdown);
+                }
                 kernels::axpy(pool, T::from_f64(alpha), &self.p, x);
                 kernels::axpy(pool, T::from_f64(-alpha), &self.q, &mut self.r);
                 p.precondition(&self.r, &mut self.z)?;
@@ -74,6 +77,10 @@ impl<T: Scalar> Method<T> for Cg<T> {
                 p.finite(next, "M r", &self.z)?;
                 let norm = if p.settings.norm == Norm::Preconditioned { zz.sqrt() } else { rr.sqrt() * scale };
                 let claim = p.check(norm)?;
+                p.keep_best(x, norm);
+                if p.diverged(norm) {
+                    break Verdict::Stop(Stop::Breakdown);
+                }
                 if claim != Verdict::Continue {
                     break claim;
                 }
@@ -99,13 +106,24 @@ fn not_definite(whose: &str, what: &str, value: f64, rr: f64, iteration: usize) 
 }
 
 impl<T: Scalar> Problem<'_, T> {
+    /// r <- b - A x, at the best point kept if x is much worse or not even finite.
+    fn residual_or_best(&mut self, x: &mut [T], r: &mut [T]) -> Result<()> {
+        match self.residual(x, false, r) {
+            Err(Error::NonFinite(_)) => {
+                x.copy_from_slice(self.work[2]);
+                self.residual(x, false, r)
+            }
+            done => done.and_then(|()| self.deliver_best(x, r)),
+        }
+    }
+
     /// What follows when a short recurrence claims convergence or is told to stop: the claim is
     /// verified, and refuted claims put the true residual into `r`.
-    pub(super) fn settle(&mut self, claim: Verdict, x: &[T], r: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
+    pub(super) fn settle(&mut self, claim: Verdict, x: &mut [T], r: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
         if claim == Verdict::Converged && !self.wants_verification(self.recurrence_norm) {
             return Ok(claim);
         }
-        self.residual(x, false, r)?;
+        self.residual_or_best(x, r)?;
         if self.is_met()? {
             return Ok(Verdict::Converged);
         }

@@ -89,7 +89,9 @@ impl<T: Scalar> Minres<T> {
             std::mem::swap(&mut self.w_old, &mut self.w);
             kernels::axpy(pool, T::from_f64(c_new * eta), &self.w, x);
             eta *= -s_new;
-            match p.check(eta.abs() * scale)? {
+            let verdict = p.check(eta.abs() * scale)?;
+            p.keep_best(x, eta.abs() * scale);
+            match verdict {
                 Verdict::Continue => {}
                 Verdict::Converged if p.wants_verification(p.recurrence_norm) => {
                     p.residual(x, false, &mut self.r)?;

@@ -25,7 +25,6 @@ use crate::runtime::{memory, Context, Error, Result, Scalar, Stop};
 use options::{Guess, Settings, KRYLOV, METHODS};
 use problem::{Converged, Counts, Nullspaces, Problem, Scaling};
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -151,11 +150,11 @@ struct Own<T: Scalar> {
 pub struct Krylov<T: Scalar> {
     method: Option<(Shape, Box<dyn Method<T>>)>,
     own: Option<Own<T>>,
-    pub inner: Option<Rc<dyn Inner<T>>>,
+    pub inner: Option<Arc<dyn Inner<T>>>,
     scratch: Scratch<T>,
     nullspaces: Nullspaces<T>,
     nullspaces_of: Option<(u64, u64)>,
-    work: [Vec<T>; 2],
+    work: [Vec<T>; 3],
     scaled_b: Vec<T>,
     previous: Vec<T>,
 }
@@ -169,7 +168,7 @@ impl<T: Scalar> Default for Krylov<T> {
             scratch: Scratch::default(),
             nullspaces: Nullspaces { right: Vec::new(), left: Vec::new() },
             nullspaces_of: None,
-            work: [Vec::new(), Vec::new()],
+            work: [Vec::new(), Vec::new(), Vec::new()],
             scaled_b: Vec::new(),
             previous: Vec::new(),
         }
@@ -288,6 +287,7 @@ impl<T: Scalar> Krylov<T> {
     /// call, and holds the best point known on return.
     pub fn solve(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>, b: &[T], x: &mut [T]) -> Result<Outcome> {
         let started = Instant::now();
+        self.scratch.reductions = 0;
         {
             let mut report = setup.report.borrow_mut();
             *report = Report { solves: report.solves + 1, rebuilds: report.rebuilds, recycled: report.recycled, ..Report::default() };
@@ -331,6 +331,7 @@ impl<T: Scalar> Krylov<T> {
             tested_norm: f64::NAN,
             is_verified: false,
             recurrence_norm: f64::NAN,
+            best_norm: f64::INFINITY,
         };
         let outcome = method.solve(&mut problem, x, x_is_zero);
         problem.publish();
@@ -409,7 +410,7 @@ impl<T: Scalar> Krylov<T> {
 fn space<'a, T: Scalar>(
     context: &'a Context,
     weights: &'a [f64],
-    inner: &Option<Rc<dyn Inner<T>>>,
+    inner: &Option<Arc<dyn Inner<T>>>,
     scratch: &'a mut Scratch<T>,
 ) -> Space<'a, T> {
     Space::new(context, (!weights.is_empty()).then_some(weights), inner.clone(), scratch)

@@ -61,6 +61,9 @@ pub enum Verdict {
     Stop(Stop),
 }
 
+/// A residual this many times the best one will not come back.
+const DIVERGED: f64 = 1e8;
+
 /// Phases a monitor is told of.
 pub const PHASE_ITERATE: i32 = 1;
 
@@ -72,8 +75,8 @@ pub struct Problem<'a, T: Scalar> {
     pub settings: Settings,
     pub scaling: &'a Scaling,
     pub nullspaces: &'a Nullspaces<T>,
-    /// Two vectors for scaled applies and one for tested norms.
-    pub work: [&'a mut [T]; 2],
+    /// For scaled applies, for tested norms, and the best point so far.
+    pub work: [&'a mut [T]; 3],
     pub monitor: Option<&'a mut (dyn Monitor + 'static)>,
     pub converged: Option<&'a mut (dyn Converged + 'static)>,
     pub history: &'a RefCell<Vec<f64>>,
@@ -91,6 +94,8 @@ pub struct Problem<'a, T: Scalar> {
     /// Whether those two belong to the present x.
     pub is_verified: bool,
     pub recurrence_norm: f64,
+    /// Tested norm, by the recurrence, of the point in `work[2]`.
+    pub best_norm: f64,
 }
 
 impl<T: Scalar> Problem<'_, T> {
@@ -240,13 +245,17 @@ impl<T: Scalar> Problem<'_, T> {
         }))
     }
 
-    /// The first residual, the reference and the target. Tells whether there is nothing to do.
-    pub fn start(&mut self, x: &[T], x_is_zero: bool, r: &mut [T]) -> Result<Verdict> {
+    /// The first residual, the reference and the target; a zero right-hand side has the zero
+    /// solution. Tells whether there is nothing to do.
+    pub fn start(&mut self, x: &mut [T], x_is_zero: bool, r: &mut [T]) -> Result<Verdict> {
         self.residual(x, true, r)?;
         (self.rhs_norm, self.rhs_true_norm) = (self.tested_norm, self.true_norm);
-        if !x_is_zero {
+        if self.rhs_true_norm == 0.0 {
+            x.fill(T::ZERO);
+        } else if !x_is_zero {
             self.residual(x, false, r)?;
         }
+        self.keep_best(x, self.tested_norm);
         let reference = match self.settings.reference {
             Reference::Rhs => self.rhs_norm,
             Reference::Initial => self.tested_norm,
@@ -313,7 +322,8 @@ impl<T: Scalar> Problem<'_, T> {
         }
         let good = match &mut self.converged {
             Some(test) => test.converged(self.counts.iterations, norm, self.target)?,
-            None => norm <= self.target,
+            // Far below rounding there is nothing left to gain: let the true residual decide.
+            None => norm <= self.target || (self.settings.verify != Verify::Never && norm <= 0.01 * T::EPSILON * self.rhs_norm),
         };
         if good {
             return Ok(Verdict::Converged);
@@ -325,6 +335,28 @@ impl<T: Scalar> Problem<'_, T> {
             return Ok(Verdict::Stop(Stop::Iterations));
         }
         Ok(Verdict::Continue)
+    }
+
+    /// Remembers x if the recurrence has halved the residual since the last point kept.
+    pub fn keep_best(&mut self, x: &[T], norm: f64) {
+        if norm <= 0.5 * self.best_norm {
+            self.best_norm = norm;
+            self.work[2].copy_from_slice(x);
+        }
+    }
+
+    /// Whether a recurrence has gone astray for good.
+    pub fn diverged(&self, norm: f64) -> bool {
+        !(norm <= DIVERGED * self.best_norm)
+    }
+
+    /// Goes back to the best point kept if x, whose residual was just formed, is worse.
+    pub fn deliver_best(&mut self, x: &mut [T], r: &mut [T]) -> Result<()> {
+        if self.tested_norm <= 2.0 * self.best_norm {
+            return Ok(());
+        }
+        x.copy_from_slice(self.work[2]);
+        self.residual(x, false, r)
     }
 
     /// Whether a converged recurrence must be verified by the true residual.

@@ -177,6 +177,63 @@ pub fn add<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, x: Panel<S>, coef:
     pool.chunks(y.len() * (x.ncols + 2), y, BLOCK, |b, y| arch.dispatch(AddBlock { x, coef, start: b * BLOCK, y }));
 }
 
+/// y <- y + X coef, then out <- [X^H y, y^H y], within one block of rows. Done in pieces that leave
+/// the rows of X in cache between the two uses.
+struct AddDotsBlock<'a, S, T: Scalar> {
+    x: Panel<'a, S>,
+    coef: &'a [T],
+    start: usize,
+    y: &'a mut [T],
+    out: &'a mut [T::Wide],
+}
+
+/// Rows a piece: 41 columns of f64 fill 168 KiB.
+const PIECE: usize = 512;
+
+impl<S: Scalar<Wide = T::Wide>, T: Scalar> WithSimd for AddDotsBlock<'_, S, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, simd: I) {
+        let AddDotsBlock { x, coef, start, y, out } = self;
+        out.fill(<T::Wide as Scalar>::ZERO);
+        for (i, piece) in y.chunks_mut(PIECE).enumerate() {
+            let start = start + i * PIECE;
+            AddBlock { x, coef, start, y: piece }.with_simd(simd);
+            let col = |j: usize| &x.data[j * x.ld + start..][..piece.len()];
+            let mut j = 0;
+            while j + 4 <= x.ncols {
+                let sums = dots([col(j), col(j + 1), col(j + 2), col(j + 3)], piece);
+                out[j..j + 4].iter_mut().zip(sums).for_each(|(o, s)| *o += s);
+                j += 4;
+            }
+            while j < x.ncols {
+                out[j] += dots([col(j)], piece)[0];
+                j += 1;
+            }
+            out[x.ncols] += dots([&*piece], piece)[0];
+        }
+    }
+}
+
+/// y <- y + X coef, then out <- [X^H y, y^H y] of the new y. `partial` has [`partial_len`] entries
+/// for one column more than X has.
+pub fn add_inner<S: Scalar<Wide = T::Wide>, T: Scalar>(
+    pool: &Pool,
+    x: Panel<S>,
+    coef: &[T],
+    y: &mut [T],
+    partial: &mut [T::Wide],
+    out: &mut [T::Wide],
+) {
+    let (n, k) = (y.len(), x.ncols + 1);
+    let partial = &mut partial[..partial_len(n, k)];
+    let arch = pulp::Arch::new();
+    pool.chunks2(2 * n * k, (y, BLOCK), (&mut *partial, k), |b, y, out| {
+        arch.dispatch(AddDotsBlock { x, coef, start: b * BLOCK, y, out })
+    });
+    combine(partial, k, blocks(n), out);
+}
+
 /// y <- x in another precision.
 pub fn convert<S: Scalar<Wide = T::Wide>, T: Scalar>(x: &[S], y: &mut [T]) {
     y.iter_mut().zip(x).for_each(|(v, u)| *v = T::narrow(u.wide()));

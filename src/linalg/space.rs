@@ -9,7 +9,7 @@ use super::{kernels, Panel};
 use crate::runtime::context::{Reduce, Reduction};
 use crate::runtime::{memory, Context, Error, Pool, Result, Scalar, Stop, Wide};
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The user's local inner products: out <- X^H Y, `x.ncols x y.ncols`, column-major.
 pub trait Inner<T: Scalar> {
@@ -26,6 +26,8 @@ pub struct Scratch<T: Scalar> {
     partial: Vec<T::Wide>,
     raw: Vec<f64>,
     widened: Vec<T>,
+    /// Reductions since the solver last set this to 0.
+    pub reductions: usize,
 }
 
 impl<T: Scalar> Scratch<T> {
@@ -54,10 +56,9 @@ impl<T: Scalar> Scratch<T> {
 pub struct Space<'a, T: Scalar> {
     pub context: &'a Context,
     weights: Option<&'a [f64]>,
-    inner: Option<Rc<dyn Inner<T>>>,
-    reduce: Option<Rc<dyn Reduce>>,
+    inner: Option<Arc<dyn Inner<T>>>,
+    reduce: Option<Arc<dyn Reduce>>,
     scratch: RefCell<&'a mut Scratch<T>>,
-    reductions: Cell<usize>,
     failure: RefCell<Option<Error>>,
     wishes: Cell<[bool; SLOTS - 1]>,
     granted: Cell<Option<Stop>>,
@@ -67,7 +68,7 @@ impl<'a, T: Scalar> Space<'a, T> {
     pub fn new(
         context: &'a Context,
         weights: Option<&'a [f64]>,
-        inner: Option<Rc<dyn Inner<T>>>,
+        inner: Option<Arc<dyn Inner<T>>>,
         scratch: &'a mut Scratch<T>,
     ) -> Self {
         Space {
@@ -76,7 +77,6 @@ impl<'a, T: Scalar> Space<'a, T> {
             inner,
             reduce: context.reduce_hook(),
             scratch: RefCell::new(scratch),
-            reductions: Cell::new(0),
             failure: RefCell::new(None),
             wishes: Cell::new([false; SLOTS - 1]),
             granted: Cell::new(None),
@@ -88,7 +88,7 @@ impl<'a, T: Scalar> Space<'a, T> {
     }
 
     pub fn reductions(&self) -> usize {
-        self.reductions.get()
+        self.scratch.borrow().reductions
     }
 
     /// Plain x^H y, without weights or a user's product.
@@ -121,11 +121,23 @@ impl<'a, T: Scalar> Space<'a, T> {
         }
     }
 
+    /// y <- y + X coef, then out <- [X^H y, y^H y] of the new y; one sweep over X where the inner
+    /// product is plain.
+    pub fn add_then_local<S: Scalar<Wide = T::Wide>>(&self, x: Panel<S>, coef: &[T], y: &mut [T], out: &mut [T::Wide]) {
+        if self.is_euclidean() {
+            let mut scratch = self.scratch.borrow_mut();
+            return kernels::add_inner(&self.context.pool, x, coef, y, &mut scratch.partial, out);
+        }
+        kernels::add(&self.context.pool, x, coef, y);
+        self.local(x, y, out);
+        self.local(Panel::column(&*y), y, &mut out[x.ncols..]);
+    }
+
     /// Sums over ranks, in place, and settles the votes. After an error on any rank every rank
     /// gets an error, its own or `Error::Remote`.
     pub fn sum(&self, values: &mut [T::Wide]) -> Result<()> {
         let wishes = self.wishes.get();
-        self.reductions.set(self.reductions.get() + 1);
+        self.scratch.borrow_mut().reductions += 1;
         let Some(reduce) = &self.reduce else {
             self.grant(wishes);
             return self.failure.borrow().clone().map_or(Ok(()), Err);
@@ -210,7 +222,7 @@ impl<'a, T: Scalar> Space<'a, T> {
         let mut largest = [x.iter().fold(0.0f64, |m, v| m.max(v.modulus()))];
         if let Some(reduce) = &self.reduce {
             reduce.reduce(Reduction::Max, &mut largest)?;
-            self.reductions.set(self.reductions.get() + 1);
+            self.scratch.borrow_mut().reductions += 1;
         }
         let largest = largest[0];
         if largest == 0.0 || !largest.is_finite() {

@@ -20,6 +20,7 @@ pub static OPERATOR: &[Row] = &[
     result("products", COUNT, "columns that the operator was applied to since creation"),
     result("version", COUNT, "rises whenever the operator's numbers changed"),
     result("entries", COUNT, "stored entries (of the factors, for a preconditioner)"),
+    result("values", COUNT, "numbers that rkn_operator_set_values takes"),
     result("rebuilds", COUNT, "set-ups of a preconditioner since creation, the first included"),
     result("callback_status", Type::Int(i64::MIN, i64::MAX), "what the last apply callback returned"),
 ];

@@ -3,9 +3,8 @@
 use super::options::{Default as Start, Row, Type};
 use super::pool::MAX_THREADS;
 use super::{Error, Pool, Result};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 /// How the numbers of all ranks are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +51,15 @@ pub static CONTEXT: &[Row] = &[
     },
 ];
 
-/// Neither `Send` nor `Sync`: a context may hold callbacks, which stay on the caller's thread.
+/// Neither `Send` nor `Sync`: a context may hold callbacks, which stay on the caller's thread. (They are
+/// counted atomically all the same: several threads of the host may use one context at once.)
 pub struct Context {
     pub pool: Pool,
     seed: AtomicU64,
     log_level: AtomicI64,
     interrupt: AtomicBool,
-    reduce: RwLock<Option<Rc<dyn Reduce>>>,
-    log: RwLock<Option<Rc<dyn Log>>>,
+    reduce: RwLock<Option<Arc<dyn Reduce>>>,
+    log: RwLock<Option<Arc<dyn Log>>>,
 }
 
 /// Log levels: 1 warnings, 2 one line a solve, 3 one line a cycle.
@@ -96,17 +96,17 @@ impl Context {
         self.log_level.store(level, Ordering::Relaxed);
     }
 
-    pub fn set_reduce(&self, reduce: Option<Rc<dyn Reduce>>) -> Result<()> {
+    pub fn set_reduce(&self, reduce: Option<Arc<dyn Reduce>>) -> Result<()> {
         *self.reduce.try_write().map_err(|_| busy("reduction hook"))? = reduce;
         Ok(())
     }
 
-    pub fn set_log(&self, log: Option<Rc<dyn Log>>) -> Result<()> {
+    pub fn set_log(&self, log: Option<Arc<dyn Log>>) -> Result<()> {
         *self.log.try_write().map_err(|_| busy("log sink"))? = log;
         Ok(())
     }
 
-    pub fn reduce_hook(&self) -> Option<Rc<dyn Reduce>> {
+    pub fn reduce_hook(&self) -> Option<Arc<dyn Reduce>> {
         self.reduce.try_read().ok().and_then(|hook| hook.clone())
     }
 

@@ -200,6 +200,7 @@ impl Options {
         for (i, row) in self.table.iter().enumerate().filter(|(_, row)| !row.is_result() && row.honoured_by(self.method)) {
             let text = match &self.values[i] {
                 Value::Int(v) => v.to_string(),
+                Value::Real(v) if *v == f64::MAX => "none".to_string(),
                 Value::Real(v) => format!("{v:e}"),
                 Value::Text(v) if v.is_empty() => "none".to_string(),
                 Value::Text(v) => v.clone(),

@@ -68,6 +68,19 @@ impl Started {
         self.pool().install(|| data.par_chunks_mut(chunk).enumerate().for_each(|(i, c)| body(i, c)));
     }
 
+    fn chunks2<T: Send, U: Send>(
+        &self,
+        a: &mut [T],
+        a_chunk: usize,
+        b: &mut [U],
+        b_chunk: usize,
+        body: &(dyn Fn(usize, &mut [T], &mut [U]) + Sync),
+    ) {
+        self.pool().install(|| {
+            a.par_chunks_mut(a_chunk).zip(b.par_chunks_mut(b_chunk)).enumerate().for_each(|(i, (x, y))| body(i, x, y))
+        });
+    }
+
     fn parts<P: Send>(&self, parts: Vec<P>, body: &(dyn Fn(usize, P) + Sync)) {
         self.pool().install(|| parts.into_par_iter().enumerate().for_each(|(i, part)| body(i, part)));
     }
@@ -110,6 +123,20 @@ impl Pool {
         match self.parallel(work) {
             Some(started) => started.chunks(data, chunk, &body),
             None => data.chunks_mut(chunk).enumerate().for_each(|(i, c)| body(i, c)),
+        }
+    }
+
+    /// As [`Pool::chunks`], over two arrays with chunks of their own lengths.
+    pub fn chunks2<T: Send, U: Send>(
+        &self,
+        work: usize,
+        (a, a_chunk): (&mut [T], usize),
+        (b, b_chunk): (&mut [U], usize),
+        body: impl Fn(usize, &mut [T], &mut [U]) + Sync,
+    ) {
+        match self.parallel(work) {
+            Some(started) => started.chunks2(a, a_chunk, b, b_chunk, &body),
+            None => a.chunks_mut(a_chunk).zip(b.chunks_mut(b_chunk)).enumerate().for_each(|(i, (x, y))| body(i, x, y)),
         }
     }
 

@@ -17,7 +17,8 @@ typedef double complex cplx;
 static int passed, failed;
 
 static inline int check_at(int ok, const char *what, const char *file, int line) {
-    if (ok) ++passed;
+    if (ok)
+        ++passed;
     else {
         ++failed;
         printf("%s:%d: failed: %s\n", file, line, what);
@@ -28,7 +29,8 @@ static inline int check_at(int ok, const char *what, const char *file, int line)
 #define CHECK(condition) check_at(!!(condition), #condition, __FILE__, __LINE__)
 
 static inline int status_at(rkn_status got, rkn_status want, const char *what, const char *file, int line) {
-    if (got == want) ++passed;
+    if (got == want)
+        ++passed;
     else {
         ++failed;
         printf("%s:%d: failed: %s is %s, not %s (%s)\n", file, line, what, rkn_status_name(got), rkn_status_name(want), rkn_last_error());
@@ -41,7 +43,8 @@ static inline int status_at(rkn_status got, rkn_status want, const char *what, c
 
 static inline int says_at(const char *words, const char *file, int line) {
     const int ok = strstr(rkn_last_error(), words) != NULL;
-    if (ok) ++passed;
+    if (ok)
+        ++passed;
     else {
         ++failed;
         printf("%s:%d: failed: the message '%s' does not say '%s'\n", file, line, rkn_last_error(), words);
@@ -54,17 +57,19 @@ static inline int says_at(const char *words, const char *file, int line) {
 
 /* A call that must be refused: with this status and a message that begins with the function and names the argument
    in quotes ("" if there is none to name). */
-static inline int refused_at(rkn_status got, rkn_status want, const char *function, const char *argument, const char *what, const char *file, int line) {
+static inline int refused_at(rkn_status got, rkn_status want, const char *function, const char *argument, const char *what,
+                             const char *file, int line) {
     char begin[100], name[100];
     snprintf(begin, sizeof begin, "%s: ", function);
     snprintf(name, sizeof name, "'%s'", argument);
     const char *message = rkn_last_error();
     const int ok = got == want && strncmp(message, begin, strlen(begin)) == 0 && (!*argument || strstr(message, name));
-    if (ok) ++passed;
+    if (ok)
+        ++passed;
     else {
         ++failed;
-        printf("%s:%d: failed: %s is %s, not %s, or the message '%s' does not name %s and %s\n", file, line, what, rkn_status_name(got), rkn_status_name(want), message,
-               function, name);
+        printf("%s:%d: failed: %s is %s, not %s, or the message '%s' does not name %s and %s\n", file, line, what, rkn_status_name(got),
+               rkn_status_name(want), message, function, name);
         fflush(stdout);
     }
     return ok;
@@ -111,8 +116,10 @@ static inline void put(rkn_scalar s, void *a, int64_t i, cplx v) {
 static inline void *vector_of(rkn_scalar s, int64_t n) { return need((size_t)n * size_of(s)); }
 
 static inline void put_index(rkn_index t, void *a, int64_t i, int64_t v) {
-    if (t == RKN_I32) ((int32_t *)a)[i] = (int32_t)v;
-    else ((int64_t *)a)[i] = v;
+    if (t == RKN_I32)
+        ((int32_t *)a)[i] = (int32_t)v;
+    else
+        ((int64_t *)a)[i] = v;
 }
 static inline void *indices_of(rkn_index t, int64_t n) { return need((size_t)n * (t == RKN_I32 ? 4 : 8)); }
 
@@ -135,7 +142,8 @@ static inline void dense_apply(rkn_trans trans, int64_t m, int64_t n, const cplx
     const int64_t rows = trans == RKN_N ? m : n, cols = trans == RKN_N ? n : m;
     for (int64_t i = 0; i < rows; ++i) {
         y[i] = 0;
-        for (int64_t j = 0; j < cols; ++j) y[i] += (trans == RKN_N ? D[i * n + j] : trans == RKN_T ? D[j * n + i] : conj(D[j * n + i])) * x[j];
+        for (int64_t j = 0; j < cols; ++j)
+            y[i] += (trans == RKN_N ? D[i * n + j] : trans == RKN_T ? D[j * n + i] : conj(D[j * n + i])) * x[j];
     }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the C tests against target/release and include, runs them, and ends with a line `N passed, N failed`.
 #
-#   tests/c/run.sh               header.sh first, then every test_*.c
+#   tests/c/run.sh               every test_*.c (the header has its own script, header.sh)
 #   tests/c/run.sh --valgrind    those tests that valgrind can follow, under it
 #
 # CC chooses the compiler (gcc).
@@ -64,8 +64,6 @@ if [ "${1-}" = --valgrind ]; then
   fi
   valgrind=(valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect)
   tests=("$here"/test_{context,operator,krylov}.c)
-else
-  run header bash "$here/header.sh"
 fi
 
 for source in "${tests[@]}"; do

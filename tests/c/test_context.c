@@ -81,15 +81,42 @@ static void names(void) {
         rkn_status status;
         const char *name;
     } table[] = {
-        {0, "RKN_OK"}, {1, "RKN_STOP_ITERATIONS"}, {2, "RKN_STOP_TIME"}, {3, "RKN_STOP_STAGNATION"}, {4, "RKN_STOP_MONITOR"}, {5, "RKN_STOP_INTERRUPT"},
-        {6, "RKN_STOP_BREAKDOWN"}, {7, "RKN_STOP_INFEASIBLE"}, {8, "RKN_STOP_PRECISION"}, {-1, "RKN_ERR_NULL"}, {-2, "RKN_ERR_ARGUMENT"}, {-3, "RKN_ERR_SIZE"},
-        {-4, "RKN_ERR_SCALAR"}, {-5, "RKN_ERR_INDEX"}, {-6, "RKN_ERR_NONFINITE"}, {-7, "RKN_ERR_KEY"}, {-8, "RKN_ERR_HANDLE"}, {-9, "RKN_ERR_BUSY"},
-        {-10, "RKN_ERR_STATE"}, {-20, "RKN_ERR_SINGULAR"}, {-21, "RKN_ERR_INDEFINITE"}, {-22, "RKN_ERR_UNSUPPORTED"}, {-30, "RKN_ERR_CALLBACK"},
-        {-31, "RKN_ERR_MEMORY"}, {-32, "RKN_ERR_FILE"}, {-33, "RKN_ERR_FORMAT"}, {-34, "RKN_ERR_THREADS"}, {-99, "RKN_ERR_INTERNAL"},
-        {9, "RKN_UNKNOWN"}, {-11, "RKN_UNKNOWN"}, {INT32_MAX, "RKN_UNKNOWN"}, {INT32_MIN, "RKN_UNKNOWN"},
+        {0, "RKN_OK"},
+        {1, "RKN_STOP_ITERATIONS"},
+        {2, "RKN_STOP_TIME"},
+        {3, "RKN_STOP_STAGNATION"},
+        {4, "RKN_STOP_MONITOR"},
+        {5, "RKN_STOP_INTERRUPT"},
+        {6, "RKN_STOP_BREAKDOWN"},
+        {7, "RKN_STOP_INFEASIBLE"},
+        {8, "RKN_STOP_PRECISION"},
+        {-1, "RKN_ERR_NULL"},
+        {-2, "RKN_ERR_ARGUMENT"},
+        {-3, "RKN_ERR_SIZE"},
+        {-4, "RKN_ERR_SCALAR"},
+        {-5, "RKN_ERR_INDEX"},
+        {-6, "RKN_ERR_NONFINITE"},
+        {-7, "RKN_ERR_KEY"},
+        {-8, "RKN_ERR_HANDLE"},
+        {-9, "RKN_ERR_BUSY"},
+        {-10, "RKN_ERR_STATE"},
+        {-20, "RKN_ERR_SINGULAR"},
+        {-21, "RKN_ERR_INDEFINITE"},
+        {-22, "RKN_ERR_UNSUPPORTED"},
+        {-30, "RKN_ERR_CALLBACK"},
+        {-31, "RKN_ERR_MEMORY"},
+        {-32, "RKN_ERR_FILE"},
+        {-33, "RKN_ERR_FORMAT"},
+        {-34, "RKN_ERR_THREADS"},
+        {-99, "RKN_ERR_INTERNAL"},
+        {9, "RKN_UNKNOWN"},
+        {-11, "RKN_UNKNOWN"},
+        {INT32_MAX, "RKN_UNKNOWN"},
+        {INT32_MIN, "RKN_UNKNOWN"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; ++i)
-        if (!CHECK(strcmp(rkn_status_name(table[i].status), table[i].name) == 0)) printf("    status %d is '%s'\n", (int)table[i].status, rkn_status_name(table[i].status));
+        if (!CHECK(strcmp(rkn_status_name(table[i].status), table[i].name) == 0))
+            printf("    status %d is '%s'\n", (int)table[i].status, rkn_status_name(table[i].status));
 }
 
 static void keys(void) {
@@ -174,9 +201,12 @@ typedef struct reductions {
 
 static int32_t reduce(void *user, rkn_reduction op, int64_t n, double *inout) {
     reductions *r = user;
-    if (op == RKN_SUM) ++r->sums;
-    else if (op == RKN_MAX) ++r->maxima;
-    else return 99;
+    if (op == RKN_SUM)
+        ++r->sums;
+    else if (op == RKN_MAX)
+        ++r->maxima;
+    else
+        return 99;
     if (n > r->longest) r->longest = n;
     for (int64_t i = 0; i < n; ++i)
         if (inout[i] != inout[i]) return 98;
@@ -202,7 +232,7 @@ static void reducing(void) {
         CHECK_OK(rkn_krylov_solve(s, A, NULL, b, x));
         CHECK_OK(rkn_krylov_get_int(s, "iterations", &with));
         CHECK_OK(rkn_krylov_get_int(s, "reductions", &reported));
-        CHECK(r.sums > 0 && reported > 0);
+        CHECK(r.sums > 0 && reported == r.calls);
         CHECK(poisson_off(n, x) < 1e-6);
         CHECK_OK(rkn_krylov_create(NULL, methods[m], &t));
         CHECK_OK(rkn_krylov_solve(t, A, NULL, b, y));

@@ -40,8 +40,10 @@ static void in_child(const char *name, void (*function)(void), unsigned seconds)
     waitpid(child, &status, 0);
     passed += counts[0], failed += counts[1];
     if (!CHECK(got == sizeof counts && WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
-        if (WIFSIGNALED(status)) printf("    %s: killed by signal %d (%s)\n", name, WTERMSIG(status), strsignal(WTERMSIG(status)));
-        else printf("    %s: exit code %d\n", name, WEXITSTATUS(status));
+        if (WIFSIGNALED(status))
+            printf("    %s: killed by signal %d (%s)\n", name, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        else
+            printf("    %s: exit code %d\n", name, WEXITSTATUS(status));
     }
     if (counts[1]) printf("    in %s\n", name);
 }
@@ -101,7 +103,8 @@ static void any_order(void) {
             default: rkn_krylov_destroy(s);
             }
         }
-        rkn_context_destroy(ctx), rkn_operator_destroy(A), rkn_operator_destroy(M), rkn_operator_destroy(AM), rkn_krylov_destroy(s);    /* again */
+        rkn_context_destroy(ctx), rkn_operator_destroy(A), rkn_operator_destroy(M), rkn_operator_destroy(AM),
+            rkn_krylov_destroy(s);    /* again */
         if (failed > before) printf("    in order %d\n", order);
     }
     poisson_free(&P), free(b);
@@ -115,13 +118,15 @@ static void random_misuse(void) {
     rkn_context *ctx = NULL, *dead_ctx = NULL;
     rkn_operator *A = poisson_operator(&P), *dead_A = poisson_operator(&P);
     rkn_krylov *s = NULL, *dead_s = NULL;
-    CHECK_OK(rkn_context_create(&ctx)), CHECK_OK(rkn_context_create(&dead_ctx)), CHECK_OK(rkn_krylov_create(NULL, "cg", &s)), CHECK_OK(rkn_krylov_create(NULL, "cg", &dead_s));
+    CHECK_OK(rkn_context_create(&ctx)), CHECK_OK(rkn_context_create(&dead_ctx)), CHECK_OK(rkn_krylov_create(NULL, "cg", &s)),
+        CHECK_OK(rkn_krylov_create(NULL, "cg", &dead_s));
     rkn_context_destroy(dead_ctx), rkn_operator_destroy(dead_A), rkn_krylov_destroy(dead_s);
     void *const pool[] = {NULL, ctx, A, s, dead_ctx, dead_A, dead_s, GARBAGE, &P, (void *)UINTPTR_MAX, (char *)(void *)A + 1};
     enum { kinds = sizeof pool / sizeof *pool };
     int silent = 0;
     for (int round = 0; round < 20000; ++round) {
-        void *const p = pool[(int)((uniform() + 1) * kinds / 2)], *const q = pool[(int)((uniform() + 1) * kinds / 2)], *const r = pool[(int)((uniform() + 1) * kinds / 2)];
+        void *const p = pool[(int)((uniform() + 1) * kinds / 2)], *const q = pool[(int)((uniform() + 1) * kinds / 2)],
+                    *const r = pool[(int)((uniform() + 1) * kinds / 2)];
         int64_t v = (int64_t)(uniform() * 20), w = (int64_t)(uniform() * 20);
         rkn_status rc = 0;
         rkn_operator *made = NULL;
@@ -324,7 +329,9 @@ static void enter(shared *p) {
 }
 static void leave(shared *p) { __atomic_sub_fetch(&p->inside, 1, __ATOMIC_SEQ_CST); }
 static void shared_log(void *user, int32_t level, const char *line) { (void)user, (void)level, (void)line; }
-static int32_t shared_reduce(void *user, rkn_reduction op, int64_t n, double *inout) { return (void)user, (void)op, (void)n, (void)inout, 0; }
+static int32_t shared_reduce(void *user, rkn_reduction op, int64_t n, double *inout) {
+    return (void)user, (void)op, (void)n, (void)inout, 0;
+}
 static void shared_release(void *user) { __atomic_add_fetch(&((shared *)user)->hooks_let_go, 1, __ATOMIC_SEQ_CST); }
 static int32_t shared_apply(void *user, rkn_trans trans, int64_t ncols, const void *xv, int64_t ldx, void *yv, int64_t ldy) {
     (void)trans;
@@ -381,6 +388,54 @@ static void shared_by_threads(void) {
     rkn_context_destroy(p.ctx), rkn_operator_destroy(p.A), rkn_krylov_destroy(p.s);
     CHECK(p.hooks_let_go == 3);
     free(b);
+}
+
+/* Callbacks stay on the caller's thread, also while the kernels use others. */
+static pthread_t caller;
+static int strayed, called;
+static void look(void) {
+    ++called;
+    if (!pthread_equal(pthread_self(), caller)) ++strayed;
+}
+static void staying_log(void *user, int32_t level, const char *line) { (void)user, (void)level, (void)line, look(); }
+static int32_t staying_reduce(void *user, rkn_reduction op, int64_t n, double *inout) {
+    return (void)user, (void)op, (void)n, (void)inout, look(), 0;
+}
+static int32_t staying_monitor(void *user, const rkn_progress *p) { return (void)user, (void)p, look(), 0; }
+static int32_t staying_converged(void *user, int64_t iteration, double residual_norm, double target, int32_t *converged) {
+    (void)user, (void)iteration;
+    look();
+    *converged = residual_norm <= target;
+    return 0;
+}
+static int32_t staying_apply(void *user, rkn_trans trans, int64_t ncols, const void *x, int64_t ldx, void *y, int64_t ldy) {
+    look();
+    return rkn_operator_apply(user, trans, ncols, x, ldx, y, ldy);
+}
+static void callbacks_stay(void) {
+    enum { n = 200000 };
+    double *b = ones(n), *x = need(n * 8), *d = need(n * 8);
+    rkn_context *ctx = NULL;
+    rkn_operator *D = NULL, *A = NULL, *M = NULL;
+    rkn_krylov *s = NULL;
+    for (int i = 0; i < n; ++i) d[i] = 1 + i % 100;
+    caller = pthread_self();
+    CHECK_OK(rkn_context_create(&ctx));
+    CHECK_OK(rkn_context_set_int(ctx, "threads", 3));
+    CHECK_OK(rkn_context_set_int(ctx, "log_level", 3));
+    CHECK_OK(rkn_context_set_log(ctx, staying_log, NULL, NULL));
+    CHECK_OK(rkn_context_set_reduce(ctx, staying_reduce, NULL, NULL));
+    CHECK_OK(rkn_operator_create_diagonal(ctx, RKN_F64, n, d, RKN_BORROW, &D));
+    CHECK_OK(rkn_operator_create_callback(ctx, RKN_F64, n, n, staying_apply, D, NULL, &A));
+    CHECK_OK(rkn_operator_create_shifted(ctx, A, b, &M));    /* a callback inside a composition */
+    CHECK_OK(rkn_krylov_create(ctx, "gcrodr", &s));
+    CHECK_OK(rkn_krylov_set_monitor(s, staying_monitor, NULL, NULL));
+    CHECK_OK(rkn_krylov_set_converged(s, staying_converged, NULL, NULL));
+    CHECK_OK(rkn_krylov_solve(s, M, NULL, b, x));
+    CHECK(called > 20 && strayed == 0);
+    CHECK(fabs(x[99] - 1.0 / 101) < 1e-6);
+    rkn_krylov_destroy(s), rkn_operator_destroy(A), rkn_operator_destroy(D), rkn_operator_destroy(M), rkn_context_destroy(ctx);
+    free(b), free(x), free(d);
 }
 
 /* ---- interrupts from a signal handler and from a thread ---- */
@@ -503,7 +558,8 @@ static void traps(void) {
     static const char *const kinds[] = {"jacobi", "block_jacobi", "ssor", "ilu0", "ic0", "ilut", "ict", "lu", "llt", "ldlt", "chebyshev"};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; ++k) {
         const rkn_status rc = rkn_operator_create_preconditioner(NULL, S, kinds[k], &M);
-        if (!CHECK(rc == RKN_ERR_SINGULAR || rc == RKN_ERR_INDEFINITE)) printf("    %s of the zero matrix: %s\n", kinds[k], rkn_status_name(rc));
+        if (!CHECK(rc == RKN_ERR_SINGULAR || rc == RKN_ERR_INDEFINITE))
+            printf("    %s of the zero matrix: %s\n", kinds[k], rkn_status_name(rc));
         rkn_operator_destroy(M);
     }
     CHECK_OK(rkn_operator_apply(H, RKN_N, 1, huge, n, x, n));
@@ -511,7 +567,8 @@ static void traps(void) {
     CHECK(environment_is_mine());
     fedisableexcept(TRAPS);
     fesetround(FE_TONEAREST);
-    rkn_operator_destroy(A), rkn_operator_destroy(Z), rkn_operator_destroy(N), rkn_operator_destroy(H), rkn_operator_destroy(S), poisson_free(&P), free(b);
+    rkn_operator_destroy(A), rkn_operator_destroy(Z), rkn_operator_destroy(N), rkn_operator_destroy(H), rkn_operator_destroy(S),
+        poisson_free(&P), free(b);
 }
 
 /* Pool threads inherit the environment of the thread that makes them: traps must not follow. */
@@ -610,7 +667,8 @@ static void forked(void) {
     }
     int status = 0;
     waitpid(child, &status, 0);
-    if (!CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0)) printf("    child: exit code %d, signal %d\n", WEXITSTATUS(status), WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    if (!CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        printf("    child: exit code %d, signal %d\n", WEXITSTATUS(status), WIFSIGNALED(status) ? WTERMSIG(status) : 0);
     /* the parent goes on */
     CHECK_OK(rkn_operator_apply(A, RKN_N, 1, x, n, z, n));
     CHECK(memcmp(z, y, n * 8) == 0);
@@ -653,13 +711,15 @@ static void starved(void) {
     limit_memory(12);
     rkn_operator *const mark = (rkn_operator *)GARBAGE;
     B = mark;
-    CHECK_REFUSED(rkn_operator_create_csr(NULL, RKN_F64, n, n, RKN_I32, 0, P.ptr, P.ind, P.val, RKN_COPY, &B), RKN_ERR_MEMORY, "rkn_operator_create_csr", "");
+    CHECK_REFUSED(rkn_operator_create_csr(NULL, RKN_F64, n, n, RKN_I32, 0, P.ptr, P.ind, P.val, RKN_COPY, &B), RKN_ERR_MEMORY,
+                  "rkn_operator_create_csr", "");
     CHECK(B == NULL);
     CHECK_STATUS(rkn_operator_create_coo(NULL, RKN_F64, n, n, RKN_I32, 0, n, P.ind, P.ind, P.val, &B), RKN_ERR_MEMORY);
     CHECK_STATUS(rkn_operator_create_diagonal(NULL, RKN_F64, n, P.val, RKN_COPY, &B), RKN_ERR_MEMORY);
     CHECK_STATUS(rkn_operator_create_dense(NULL, RKN_F64, 3, n, RKN_ROW_MAJOR, P.val, n, RKN_COPY, &B), RKN_ERR_MEMORY);
     CHECK_STATUS(rkn_operator_set_nullspace(A, RKN_RIGHT, 1, b, n), RKN_ERR_MEMORY);
-    static const char *const kinds[] = {"jacobi", "block_jacobi", "ssor", "ilu0", "ic0", "ilu levels=1", "ic levels=1", "ilut", "ict", "lu", "llt", "ldlt"};
+    static const char *const kinds[] = {"jacobi",      "block_jacobi", "ssor", "ilu0", "ic0", "ilu levels=1",
+                                        "ic levels=1", "ilut",         "ict",  "lu",   "llt", "ldlt"};
     for (size_t q = 0; q < sizeof kinds / sizeof *kinds; ++q) {
         const rkn_status rc = rkn_operator_create_preconditioner(NULL, A, kinds[q], &M);
         if (!CHECK(rc == RKN_ERR_MEMORY && M == NULL)) printf("    %s: %s\n", kinds[q], rkn_status_name(rc));
@@ -702,7 +762,8 @@ static void no_threads(void) {
     CHECK_OK(rkn_operator_create_csr(ctx, RKN_F64, n, n, RKN_I32, 0, P.ptr, P.ind, P.val, RKN_BORROW, &A));
     limit_memory(24);    /* 64 stacks do not fit */
     const rkn_status rc = rkn_operator_apply(A, RKN_N, 1, x, n, y, n);
-    if (!CHECK(rc == RKN_ERR_THREADS || rc == RKN_ERR_MEMORY || rc == RKN_OK)) printf("    %s: %s\n", rkn_status_name(rc), rkn_last_error());
+    if (!CHECK(rc == RKN_ERR_THREADS || rc == RKN_ERR_MEMORY || rc == RKN_OK))
+        printf("    %s: %s\n", rkn_status_name(rc), rkn_last_error());
     if (rc == RKN_OK) CHECK(y[0] == 1 && y[1] == 0);
     CHECK_OK(rkn_context_set_int(ctx, "threads", 1));
     CHECK_OK(rkn_operator_apply(A, RKN_N, 1, x, n, y, n));
@@ -750,6 +811,7 @@ int main(void) {
     in_child("destroyed_by_callback", destroyed_by_callback, 60);
     many_threads();
     in_child("shared_by_threads", shared_by_threads, 120);
+    callbacks_stay();
     in_child("interrupts", interrupts, 60);
     in_child("traps", traps, 60);
     in_child("traps_with_threads", traps_with_threads, 60);

@@ -9,15 +9,16 @@ static void *symbol(const char *name) {
     return p;
 }
 /* ISO C has no conversion from an object to a function pointer; POSIX promises that the bits serve. */
-#define FUNCTION(name, type) \
-    type name;               \
+#define FUNCTION(name, type)                                                                                                               \
+    type name;                                                                                                                             \
     *(void **)&name = symbol(#name)
 
 typedef const char *(*text_fn)(void);
 typedef rkn_status (*context_fn)(rkn_context **);
 typedef void (*context_destroy_fn)(rkn_context *);
 typedef rkn_status (*set_fn)(rkn_context *, const char *, int64_t);
-typedef rkn_status (*csr_fn)(const rkn_context *, rkn_scalar, int64_t, int64_t, rkn_index, int32_t, const void *, const void *, const void *, rkn_memory, rkn_operator **);
+typedef rkn_status (*csr_fn)(const rkn_context *, rkn_scalar, int64_t, int64_t, rkn_index, int32_t, const void *, const void *,
+                             const void *, rkn_memory, rkn_operator **);
 typedef rkn_status (*create_fn)(const rkn_context *, const char *, rkn_krylov **);
 typedef rkn_status (*solve_fn)(rkn_krylov *, const rkn_operator *, const rkn_operator *, const void *, void *);
 typedef void (*operator_destroy_fn)(rkn_operator *);

@@ -41,8 +41,7 @@ template <class E, class F> bool carries_at(F &&f, const std::string &words, con
         f();
     } catch (const E &e) {
         ok = e.what() == words;
-    } catch (...) {
-    }
+    } catch (...) {}
     return check_at(ok, what, file, line);
 }
 #define CHECK_CARRIES(type, call, words) carries_at<type>([&] { (void)(call); }, words, #call, __FILE__, __LINE__)
@@ -78,7 +77,8 @@ template <class X> double poisson_off(const X &x) {
     const double n = static_cast<double>(x.size());
     double worst = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
-        const double d = std::abs(x[i] - decltype(x[i] + x[i])(static_cast<float>(static_cast<double>(i + 1) * (n - static_cast<double>(i)) / 2)));
+        const double d =
+            std::abs(x[i] - decltype(x[i] + x[i])(static_cast<float>(static_cast<double>(i + 1) * (n - static_cast<double>(i)) / 2)));
         if (!(d <= worst)) worst = d;
     }
     return worst / (n * n / 8);

@@ -55,7 +55,8 @@ static void hooks() {
     int alive = 0, sums = 0, lines = 0;
     {
         rkn::Context ctx;
-        ctx.set_reduce([t = token(&alive), &sums](rkn::reduction op, rkn::span<double> v) { sums += op == rkn::reduction::sum && !v.empty(); });
+        ctx.set_reduce(
+            [t = token(&alive), &sums](rkn::reduction op, rkn::span<double> v) { sums += op == rkn::reduction::sum && !v.empty(); });
         ctx.set_log([&](int level, const char *line) { lines += level >= 1 && std::strlen(line) > 0; });
         ctx.set("log_level", 3);
         rkn::Krylov s("gmres", ctx);

@@ -101,7 +101,8 @@ static void sequence() {
         CHECK(r.converged());
         double worst = 0;
         for (std::size_t i = 0; i < x.size(); ++i)
-            worst = std::max(worst, std::abs(P.b[i] - (2.01 + 0.001 * step) * x[i] + (i ? x[i - 1] : 0) + (i + 1 < x.size() ? x[i + 1] : 0)));
+            worst =
+                std::max(worst, std::abs(P.b[i] - (2.01 + 0.001 * step) * x[i] + (i ? x[i - 1] : 0) + (i + 1 < x.size() ? x[i + 1] : 0)));
         CHECK(worst < 1e-7);
         applies.push_back(r.applies);
     }

@@ -10,15 +10,18 @@
 
 template <class T> static T number(std::mt19937 &random) {
     const auto next = [&] { return static_cast<double>(static_cast<int>(random() % 2001) - 1000) / 1024; };
-    if constexpr (std::is_floating_point_v<T>) return static_cast<T>(next());
+    if constexpr (std::is_floating_point_v<T>)
+        return static_cast<T>(next());
     else {
         const double re = next();
         return T(static_cast<typename T::value_type>(re), static_cast<typename T::value_type>(next()));
     }
 }
 template <class T> static T conjugate(T v) {
-    if constexpr (std::is_floating_point_v<T>) return v;
-    else return std::conj(v);
+    if constexpr (std::is_floating_point_v<T>)
+        return v;
+    else
+        return std::conj(v);
 }
 
 // A dense matrix, row by row, and what it does to a vector.
@@ -56,7 +59,8 @@ template <class T> static void check_apply(const rkn::Operator &A, const matrix<
             for (std::int64_t k = 0; k < width; ++k)
                 for (std::int64_t i = 0; i < nout; ++i) {
                     T sum = 0;
-                    for (std::int64_t j = 0; j < nin; ++j) sum += (op == rkn::trans::N ? D(i, j) : op == rkn::trans::T ? D(j, i) : conjugate(D(j, i))) * X(j, k);
+                    for (std::int64_t j = 0; j < nin; ++j)
+                        sum += (op == rkn::trans::N ? D(i, j) : op == rkn::trans::T ? D(j, i) : conjugate(D(j, i))) * X(j, k);
                     worst = std::max(worst, static_cast<double>(std::abs(Y(i, k) - sum)));
                 }
             if (!CHECK(worst < epsilon<T>)) std::printf("    %s, trans %d: off by %.3g\n", what, static_cast<int>(op), worst);
@@ -75,7 +79,8 @@ static void illegal() {
     CHECK_THROWS(O::csr(3, 3, ptr, std::vector<int>{0, 1}, val, rkn::copy), RKN_ERR_SIZE, "'colind' has size 2, must be at least 3");
     CHECK_THROWS(O::csr(3, 3, ptr, ind, std::vector<double>{1}, rkn::copy), RKN_ERR_SIZE, "'values'");
     CHECK_THROWS(O::csc(3, 2, ptr, ind, val, rkn::borrow), RKN_ERR_SIZE, "'colptr'");
-    CHECK_THROWS(O::bsr(3, 3, 2, rkn::order::row_major, ptr, ind, val, rkn::borrow), RKN_ERR_SIZE, "'values' has size 3, must be at least 12");
+    CHECK_THROWS(O::bsr(3, 3, 2, rkn::order::row_major, ptr, ind, val, rkn::borrow), RKN_ERR_SIZE,
+                 "'values' has size 3, must be at least 12");
     CHECK_THROWS(O::coo(3, 3, ind, ptr, val), RKN_ERR_SIZE, "'colind'");
     CHECK_THROWS(O::dense(2, 2, rkn::order::row_major, val, rkn::copy), RKN_ERR_SIZE, "'values' has size 3, must be at least 4");
     CHECK_THROWS(O::dense(2, 1, rkn::order::row_major, val, rkn::copy, 3), RKN_ERR_SIZE, "'values' has size 3, must be at least 4");
@@ -130,7 +135,8 @@ template <class T, class I> static void formats(std::int32_t start) {
     for (std::int64_t i = 0; i < D.m; ++i) {
         for (std::int64_t j = 0; j < D.n; ++j)
             if (D(i, j) != T(0)) {
-                colind.push_back(static_cast<I>(j + base)), cooi.push_back(static_cast<I>(i + base)), cooj.push_back(static_cast<I>(j + base));
+                colind.push_back(static_cast<I>(j + base)), cooi.push_back(static_cast<I>(i + base)),
+                    cooj.push_back(static_cast<I>(j + base));
                 rowval.push_back(D(i, j));
             }
         rowptr.push_back(static_cast<I>(static_cast<I>(colind.size()) + base));
@@ -226,7 +232,8 @@ template <class T> static void others() {
     const auto apply = [&](auto x, auto y, rkn::trans op) {
         for (std::int64_t i = 0; i < 4; ++i) {
             y[i] = 0;
-            for (std::int64_t j = 0; j < 4; ++j) y[i] += (op == rkn::trans::N ? A(i, j) : op == rkn::trans::T ? A(j, i) : conjugate(A(j, i))) * x[j];
+            for (std::int64_t j = 0; j < 4; ++j)
+                y[i] += (op == rkn::trans::N ? A(i, j) : op == rkn::trans::T ? A(j, i) : conjugate(A(j, i))) * x[j];
         }
     };
     check_apply(O::from<T>(4, 4, apply), A, "callable");
@@ -284,9 +291,7 @@ static void callables() {
         A.apply(x, y);    // works again, and nothing is left over
         CHECK(y[2] == 6);
         auto twice = rkn::Operator::product(A, A);
-        {
-            const auto gone = std::move(A);
-        }
+        { const auto gone = std::move(A); }
         CHECK(alive == 1);    // the product holds it
         twice.apply(x, y);
         CHECK(y[2] == 12);

@@ -2,6 +2,8 @@
 
 using LinearAlgebra, SparseArrays
 
+const SCALARS = (Float32, Float64, ComplexF32, ComplexF64)
+
 # -u'' on n interior points, times h^2. With b = ones the solution is poisson_solution(n).
 poisson(n, T = Float64) = spdiagm(-1 => fill(T(-1), n - 1), 0 => fill(T(2), n), 1 => fill(T(-1), n - 1))
 poisson_solution(n, T = Float64) = T[i * (n + 1 - i) / 2 for i in 1:n]

@@ -71,6 +71,16 @@ end
     solve(doubled, A, b)
     @test calls[:sum] == before
 
+    # A hook that a callback takes away serves the running solve to its end.
+    set_reduce!((op, values) -> (calls[op] += 1; nothing), ctx)
+    set_monitor!(doubled) do p
+        set_reduce!(nothing, ctx)
+        GC.gc()
+    end
+    before = calls[:sum]
+    @test converged(solve(doubled, A, b)[2]) && calls[:sum] > before + 2
+    set_monitor!(nothing, doubled)
+
     set_reduce!((op, values) -> error("rank 1 is gone"), ctx)
     e = thrown(() -> solve(doubled, A, b))
     @test e isa CapturedException && e.ex == ErrorException("rank 1 is gone")
@@ -125,7 +135,8 @@ end
     @test Reknit.status_name(12345) == "RKN_UNKNOWN"
     @test occursin("RKN_ERR_SIZE: too long", sprint(showerror, ReknitError(Reknit.ERR_SIZE, "too long")))
     header = read(joinpath(@__DIR__, "..", "..", "include", "reknit.h"), String)
-    declared = unique(m.captures[1] for m in eachmatch(r"^\s*(?:rkn_status|void|int32_t|const char \*)\s*\**(rkn_\w+)\("m, header))
+    prototype = r"^\s*(?:rkn_status|void|int32_t|const char \*)\s*\**(rkn_\w+)\("m
+    declared = unique(m.captures[1] for m in eachmatch(prototype, header))
     @test length(declared) > 50
     missing_here = filter(name -> !isdefined(Reknit.LibReknit, Symbol(name)), declared)
     @test isempty(missing_here)
@@ -133,13 +144,21 @@ end
 end
 
 @testset "no library, another library" begin
-    program = "using Reknit"
-    julia(path) = withenv("REKNIT_LIBRARY" => path, "JULIA_LOAD_PATH" => join(LOAD_PATH, ':')) do
+    function load(path)
         output = IOBuffer()
-        run(pipeline(ignorestatus(`$(Base.julia_cmd()) --startup-file=no -e $program`); stdout = output, stderr = output))
-        String(take!(output))
+        command = `$(Base.julia_cmd()) --startup-file=no -e "using Reknit"`
+        withenv("REKNIT_LIBRARY" => path, "JULIA_LOAD_PATH" => join(LOAD_PATH, ':')) do
+            run(pipeline(ignorestatus(command); stdout = output, stderr = output))
+        end
+        return String(take!(output))
     end
-    @test occursin("/nowhere/libreknit.so (no such file)", julia("/nowhere/libreknit.so"))
+    @test occursin("/nowhere/libreknit.so (no such file)", load("/nowhere/libreknit.so"))
+    mktempdir() do folder
+        source, library = joinpath(folder, "other.c"), joinpath(folder, "other.so")
+        write(source, "int rkn_abi(void) { return 4711; }\n")
+        run(`cc -shared -fPIC -Wl,-soname,$(Reknit.LibReknit.LIBRARY) -o $library $source`)
+        @test occursin("other.so has ABI 4711", load(library))
+    end
 end
 
 end

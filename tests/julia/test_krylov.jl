@@ -2,8 +2,6 @@ using Reknit, Test
 using LinearAlgebra, SparseArrays
 include("problems.jl")
 
-const METHODS = (:cg, :minres, :gmres, :bicgstab, :gcrodr)
-
 @testset "krylov" begin
 
 @testset "illegal input" begin
@@ -55,7 +53,7 @@ end
     @test converged(solve(s, Operator(poisson(5)), ones(5); M = M)[2])                     # M holds on to B
 end
 
-@testset "closed form, $method" for method in METHODS
+@testset "closed form, $method" for method in (:cg, :minres, :gmres, :bicgstab, :gcrodr)
     n = 100
     s = Krylov(method; rtol = 1e-10, max_iterations = 5000)
     x = fill(NaN, n)                                                                       # need not be initialised
@@ -75,7 +73,7 @@ end
     @test last(norms) <= 1e-10 * sqrt(n) * 1.01
 end
 
-@testset "dense truth, $method, $T" for method in (:gmres, :bicgstab, :gcrodr), T in (Float32, Float64, ComplexF32, ComplexF64)
+@testset "dense truth, $method, $T" for method in (:gmres, :bicgstab, :gcrodr), T in SCALARS
     n = 60
     K = lopsided(n, T)
     b = numbers(n, T)
@@ -85,7 +83,7 @@ end
     @test norm(x - Matrix(K) \ b) <= 500 * eps(real(T)) * norm(b)
 end
 
-@testset "Hermitian dense truth, $method, $T" for method in (:cg, :minres), T in (Float32, Float64, ComplexF32, ComplexF64)
+@testset "Hermitian dense truth, $method, $T" for method in (:cg, :minres), T in SCALARS
     n = 60
     half = lopsided(n, T)
     K = half + half'
@@ -95,7 +93,7 @@ end
     @test norm(x - Matrix(K) \ b) <= 500 * eps(real(T)) * norm(b)
 end
 
-@testset "preconditioned: $kind, side $side" for kind in ("jacobi", "ilu0", "ilut", "lu"), side in (:left, :right, :flexible)
+@testset "preconditioned: $kind, $side" for kind in ("jacobi", "ilu0", "ilut", "lu"), side in (:left, :right, :flexible)
     n = 80
     K = lopsided(n)
     b = numbers(n)
@@ -225,7 +223,9 @@ end
     s = Krylov(:gmres; rtol = 1e-10)
     statuses = Int32[]
     set_monitor!(s) do p
-        push!(statuses, refusal(() -> solve(s, A, b))[1], refusal(() -> s[:rtol] = 0.5)[1], refusal(() -> forget!(s))[1])
+        for call in (() -> solve(s, A, b), () -> s[:rtol] = 0.5, () -> forget!(s))
+            push!(statuses, refusal(call)[1])
+        end
         false
     end
     x, stats = solve(s, A, b)
@@ -268,7 +268,7 @@ end
     @test solve(s, A, b)[2].relative_residual <= 1e-10
 end
 
-@testset "inner products and weights, $T" for T in (Float32, Float64, ComplexF32, ComplexF64)
+@testset "inner products and weights, $T" for T in SCALARS
     n = 60
     K = lopsided(n, T)
     A, b = Operator(K), numbers(n, T)
@@ -324,7 +324,8 @@ end
 
 @testset "nullspace" begin
     n = 40
-    K = spdiagm(-1 => fill(-1.0, n - 1), 0 => [1.0; fill(2.0, n - 2); 1.0], 1 => fill(-1.0, n - 1))      # Neumann
+    K = poisson(n)
+    K[1, 1] = K[n, n] = 1                                                                  # Neumann at both ends
     A = Operator(K)
     nullspace!(A, ones(n))
     nullspace!(A, ones(n); side = :left)
@@ -333,7 +334,7 @@ end
     x, stats = solve(Krylov(:cg; rtol = 1e-12), A, K * wanted)
     @test converged(stats)
     @test norm(x .- sum(x) / n - wanted) <= 1e-8 * norm(wanted)
-    @test abs(sum(x)) <= 1e-8 * norm(x)                                                    # the part in the nullspace is gone
+    @test abs(sum(x)) <= 1e-8 * norm(x)                                                    # without its nullspace part
     nullspace!(A, nothing)
     nullspace!(A, nothing; side = :left)
 end
@@ -342,7 +343,7 @@ end
     n = 400
     K = poisson(n)
     A = Operator(K)
-    with, without = Krylov(:gcrodr; rtol = 1e-8, restart = 40, recycle = 20), Krylov(:gcrodr; rtol = 1e-8, restart = 40, recycle = 20)
+    with, without = (Krylov(:gcrodr; rtol = 1e-8, restart = 40, recycle = 20) for _ in 1:2)
     x, b = zeros(n), numbers(n)
     remembered, forgotten = Int[], Int[]
     for step in 1:6

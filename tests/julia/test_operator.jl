@@ -2,8 +2,6 @@ using Reknit, Test
 using LinearAlgebra, SparseArrays
 include("problems.jl")
 
-const SCALARS = (Float32, Float64, ComplexF32, ComplexF64)
-
 # y = A x, A' x and transpose(A) x, and for a block of columns, against the dense matrix D.
 function agrees(A, D; transposes = true)
     T = eltype(A)
@@ -35,7 +33,7 @@ end
     @test_throws ArgumentError Operator(SparseMatrixCSC{Float64,UInt32}(poisson(4)))
     @test_throws ArgumentError Reknit.csr_symmetric(1, :middle, [1, 2], [1], [1.0])
     @test_throws ArgumentError Operator("a string")
-    @test_throws ArgumentError Operator(x -> x, Float64, 3, 3)                             # takes neither (y, x) nor three
+    @test_throws ArgumentError Operator(x -> x, Float64, 3, 3)                             # neither (y, x) nor three
 
     A = Operator(poisson(17))
     @test_throws DimensionMismatch mul!(zeros(17), A, zeros(16))
@@ -62,7 +60,7 @@ end
     @test_throws ArgumentError Operator(view(table, 1:2:9, :))
     @test_throws ArgumentError Operator(Diagonal(view(table, 1:2:9, 1)))
     y = zeros(10, 2)
-    mul!(view(y, 3:7, :), A, view(table, 1:5, :))                                          # these have a leading dimension
+    mul!(view(y, 3:7, :), A, view(table, 1:5, :))                                          # columns without gaps
     @test y[3:7, :] == poisson(5) * ones(5, 2) && all(iszero, y[[1, 2, 8, 9, 10], :])
     @test Operator(view(table, 2:4, :)) * ones(2) == fill(2.0, 3)
 end
@@ -91,7 +89,9 @@ end
     @test agrees(Operator(wide; copy = true), Matrix(wide))
     @test agrees(Operator(transpose(wide)), Matrix(transpose(wide)))
     @test agrees(Operator(wide'), Matrix(wide'))
-    @test agrees(Reknit.csr(23, 11, wide.colptr .- I(1), wide.rowval .- I(1), wide.nzval; base = 0), Matrix(transpose(wide)))
+    from_zero = (wide.colptr .- I(1), wide.rowval .- I(1), wide.nzval)
+    @test agrees(Reknit.csr(23, 11, from_zero...; base = 0), Matrix(transpose(wide)))
+    @test agrees(Reknit.csc(11, 23, from_zero...; base = 0, copy = true), Matrix(wide))
     rows, cols, vals = findnz(wide)
     doubled = Reknit.coo(11, 23, [rows; rows], [cols; cols], [vals; vals / 2])
     @test agrees(doubled, 1.5f0 * Matrix(wide))
@@ -247,7 +247,7 @@ end
     old = Matrix(K)
     K.nzval .*= 2
     @test agrees(C, old)
-    @test refusal(() -> changed!(C))[1] == Reknit.ERR_STATE                                # a copy has nothing to announce
+    @test refusal(() -> changed!(C))[1] == Reknit.ERR_STATE                                # nothing to announce
     set_values!(C, K)
     @test agrees(C, Matrix(K))
     @test_throws DimensionMismatch set_values!(C, ones(3))

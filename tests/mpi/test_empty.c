@@ -81,6 +81,9 @@ static void solves(const trial *t, int mode) {
         const int64_t reductions = count_of(s, "reductions"), iterations = count_of(s, "iterations");
         EXPECT_SAME(reductions);
         EXPECT_SAME(iterations);
+        /* Callbacks may hold collective calls. */
+        EXPECT_SAME(of_A.calls);
+        EXPECT_SAME(of_M.calls);
     }
     if (mode != PREVIOUS) {
         /* A right-hand side of zeros. */

@@ -54,7 +54,7 @@ static void intercommunicators_are_refused(void) {
 static void the_hook_combines(void) {
     if (!begins("the hook")) return;
     enum { N = 1000 };
-    rkn_mpi_ranks ranks = {MPI_COMM_WORLD, my_rank, 0};
+    rkn_mpi_ranks ranks = {MPI_COMM_WORLD, my_rank};
     double values[N], expected[N];
     for (int i = 0; i < N; ++i) {
         values[i] = (my_rank + 1) * (i - 400);
@@ -163,7 +163,7 @@ static void methods_solve(const trial *t) {
     }
     if (!strcmp(t->method, "gcrodr")) EXPECT(together[1].iterations < together[0].iterations);
 
-    counted hook = {{MPI_COMM_WORLD, my_rank, 0}, 0};
+    counted hook = {{MPI_COMM_WORLD, my_rank}, 0};
     score again[SOLVES];
     EXPECT_OK(rkn_context_set_reduce(ctx, counting, &hook, NULL));
     run(ctx, t, &strips, again);

@@ -165,8 +165,8 @@ fn gmres_without_restart_ends_within_n_steps_and_cg_too() {
 fn a_happy_breakdown_gives_the_exact_solution() {
     let identity: Vec<Vec<f64>> = (0..8).map(|i| (0..8).map(|j| if i == j { 2.0 } else { 0.0 }).collect()).collect();
     for method in ["cg", "minres", "gmres", "bicgstab", "gcrodr"] {
-        let (outcome, x, iterations, _) = solve(&identity, method, "rtol=0 atol=1e-300", None);
-        assert!(matches!(outcome, Ok(Outcome::Converged) | Ok(Outcome::Stopped(Stop::Precision))), "{method}: {outcome:?}");
+        let (outcome, x, iterations, _) = solve(&identity, method, "rtol=1e-14", None);
+        assert_eq!(outcome, Ok(Outcome::Converged), "{method}");
         assert_eq!(iterations, 1, "{method}");
         assert!(error(&x, &rhs(8).iter().map(|v: &f64| v / 2.0).collect::<Vec<_>>()) < 1e-15, "{method}");
     }
@@ -406,7 +406,7 @@ fn threads_do_not_change_the_bits() {
     let m = 180;
     let n = m * m;
     let (mut ptr, mut ind, mut values) = (vec![0i64], Vec::new(), Vec::new());
-    for c in 0..n {
+    for c in 0usize..n {
         let (i, j) = (c % m, c / m);
         let mut push = |ok: bool, k: usize, v: f64| if ok { ind.push(k as i64); values.push(v) };
         push(j > 0, c.wrapping_sub(m), -1.0);
@@ -433,14 +433,22 @@ fn threads_do_not_change_the_bits() {
     }
 }
 
+/// Where the basis loses orthogonality the kept space is wrong and cycles stall: one pass of
+/// Gram-Schmidt without a second fails some of these.
 #[test]
-fn orthogonality_holds_as_promised() {
-    // The second pass keeps GMRES at full accuracy where one pass alone would stall.
-    let n = 60;
-    let rows: Vec<Vec<f64>> = (0..n).map(|i: usize| (0..n).map(|j| if i == j { 10f64.powf(-8.0 * i as f64 / n as f64) } else if j == i + 1 { 0.1 } else { 0.0 }).collect()).collect();
-    for word in ["selective", "twice"] {
-        let (outcome, _, iterations, relative) = solve(&rows, "gmres", &format!("restart=70 rtol=1e-11 orthogonalization={word}"), None);
-        assert_eq!(outcome, Ok(Outcome::Converged), "{word}");
-        assert!(iterations <= n + 10 && relative <= 1e-11, "{word}: {iterations} {relative}");
+fn orthogonality_holds_over_a_long_sequence() {
+    let rows = grid::<f64>(14, 0.0, 0.0);
+    for options in ["rtol=1e-10", "rtol=1e-10 basis=single restart=30"] {
+        let s = setup("gcrodr", options);
+        let a = sparse(&s.context, &rows);
+        let mut solver = Krylov::default();
+        let mut seed = 3;
+        for solve in 0..40 {
+            let truth: Vec<f64> = (0..196).map(|_| noise(&mut seed)).collect();
+            let b: Vec<f64> = rows.iter().map(|row| row.iter().zip(&truth).map(|(a, x)| a * x).sum()).collect();
+            let mut x = vec![0.0; 196];
+            assert_eq!(solver.solve(&s, &a, None, &b, &mut x), Ok(Outcome::Converged), "{options}: solve {solve}");
+            assert!(error(&x, &truth) < 1e-7, "{options}: solve {solve}");
+        }
     }
 }

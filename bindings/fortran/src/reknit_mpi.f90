@@ -19,7 +19,6 @@ module reknit_mpi
   type :: ranks_t
     type(MPI_Comm) :: comm
     integer :: rank = 0
-    logical :: held = .false.   ! by the context; before that release has nothing to free
   end type ranks_t
 
 contains
@@ -34,7 +33,7 @@ contains
   ! stat is the same on all ranks, the lowest of theirs; after a failure no context has the hook. The exceptions
   ! are RKN_ERR_STATE (MPI is not running) and RKN_ERR_ARGUMENT (comm is none, or an intercommunicator): they are
   ! of this rank alone.
-  subroutine rkn_mpi_attach(ctx, comm, stat, errmsg)
+  recursive subroutine rkn_mpi_attach(ctx, comm, stat, errmsg)
     class(rkn_context_t), intent(in) :: ctx
     type(MPI_Comm), intent(in) :: comm
     integer, optional, intent(out) :: stat
@@ -45,7 +44,7 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine rkn_mpi_attach
 
-  subroutine check(comm, outcome)
+  recursive subroutine check(comm, outcome)
     type(MPI_Comm), intent(in) :: comm
     type(outcome_t), intent(inout) :: outcome
     logical :: initialized, finalized, inter
@@ -62,12 +61,12 @@ contains
     end if
   end subroutine check
 
-  subroutine attach(ctx, comm, outcome)
+  recursive subroutine attach(ctx, comm, outcome)
     class(rkn_context_t), intent(in) :: ctx
     type(MPI_Comm), intent(in) :: comm
     type(outcome_t), intent(inout) :: outcome
     type(ranks_t), pointer :: ranks
-    character(:), allocatable :: message
+    character(500) :: message
     integer :: code, lowest, error
     allocate (ranks)
     call MPI_Comm_dup(comm, ranks%comm, error)
@@ -79,7 +78,6 @@ contains
     call MPI_Comm_set_errhandler(ranks%comm, MPI_ERRORS_RETURN)
     call MPI_Comm_rank(ranks%comm, ranks%rank)
     call ctx%set_reduce(c_funloc(reduce), c_loc(ranks), c_funloc(release), code, message)
-    ranks%held = code == RKN_OK
     call MPI_Allreduce(code, lowest, 1, MPI_INTEGER, MPI_MIN, ranks%comm, error)
     if (error /= MPI_SUCCESS) lowest = RKN_ERR_CALLBACK
     if (lowest == RKN_OK) return
@@ -87,7 +85,7 @@ contains
       call outcome%refuse(int(lowest, c_int32_t), "rkn_mpi_attach: failed on another rank")
       call ctx%set_reduce()
     else
-      call outcome%refuse(int(lowest, c_int32_t), message)
+      call outcome%refuse(int(lowest, c_int32_t), trim(message))
       call MPI_Comm_free(ranks%comm)
       deallocate (ranks)
     end if
@@ -96,7 +94,7 @@ contains
   ! All ranks must get identical bits, or they would take different branches and wait for each other.
   ! MPI_Allreduce does not promise that: each rank may add in an order of its own. So rank 0 gets the result and
   ! hands it to the others. Returns the MPI error code.
-  function reduce(user, op, n, inout) bind(c, name="") result(stat)
+  recursive function reduce(user, op, n, inout) bind(c, name="") result(stat)
     type(c_ptr), value :: user, inout
     integer(c_int32_t), value :: op
     integer(c_int64_t), value :: n
@@ -120,7 +118,7 @@ contains
     stat = int(error, c_int32_t)
   end function reduce
 
-  subroutine combine(ranks, op, values, error)
+  recursive subroutine combine(ranks, op, values, error)
     type(ranks_t), intent(in) :: ranks
     type(MPI_Op), intent(in) :: op
     real(c_double), contiguous, intent(inout) :: values(:)
@@ -134,12 +132,11 @@ contains
     if (error == MPI_SUCCESS) call MPI_Bcast(values, size(values), MPI_DOUBLE_PRECISION, 0, ranks%comm, error)
   end subroutine combine
 
-  subroutine release(user) bind(c, name="")
+  recursive subroutine release(user) bind(c, name="")
     type(c_ptr), value :: user
     type(ranks_t), pointer :: ranks
     logical :: finalized
     call c_f_pointer(user, ranks)
-    if (.not. ranks%held) return
     call MPI_Finalized(finalized)
     if (.not. finalized) call MPI_Comm_free(ranks%comm)
     deallocate (ranks)

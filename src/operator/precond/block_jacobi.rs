@@ -99,8 +99,8 @@ fn invert<T: Scalar>(a: &mut [T], n: usize, work: &mut [T], pivots: &mut [usize]
     a.fill(T::ZERO);
     for (j, x) in a.chunks_exact_mut(n).enumerate() {
         x[j] = T::ONE;
-        for k in 0..n {
-            x.swap(k, pivots[k]);
+        for (k, pivot) in pivots[..n].iter().enumerate() {
+            x.swap(k, *pivot);
         }
         for k in 0..n {
             let v = x[k];
@@ -109,8 +109,8 @@ fn invert<T: Scalar>(a: &mut [T], n: usize, work: &mut [T], pivots: &mut [usize]
             }
         }
         for k in (0..n).rev() {
-            x[k] = x[k] / lu[k * n + k];
-            let v = x[k];
+            let v = x[k] / lu[k * n + k];
+            x[k] = v;
             for i in 0..k {
                 x[i] -= lu[k * n + i] * v;
             }

@@ -21,28 +21,10 @@ pub fn factor<T: Scalar>(left: &mut [T], right: &mut [T], swap: &mut [u32], perm
     let n = swap.len();
     let (ld, below) = (left.len() / n, right.len() / n);
     if n <= NARROW {
-        if !pivot(left, ld, swap) {
-            return false;
-        }
-        for j in 0..n {
-            let (before, column) = left.split_at_mut(j * ld);
-            let (top, column) = column[..ld].split_at_mut(n);
-            for i in 0..j {
-                let u = top[i];
-                column.iter_mut().zip(&before[i * ld + n..(i + 1) * ld]).for_each(|(v, l)| *v -= *l * u);
-            }
-            // `pivot` has left the inverse on the diagonal.
-            column.iter_mut().for_each(|v| *v *= top[j]);
-        }
-        exchange(right, below, swap);
-        for j in 0..n {
-            let (column, after) = right[j * below..].split_at_mut(below);
-            for i in j + 1..n {
-                let l = left[j * ld + i];
-                after[(i - j - 1) * below..][..below].iter_mut().zip(&*column).for_each(|(v, u)| *v -= *u * l);
-            }
-        }
-        return true;
+        return pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || narrow(left, ld, right, below, swap),
+        );
     }
     let (forward, inverse) = permutation.split_at_mut(n);
     let matrix = MatMut::from_column_major_slice_mut(left, ld, n);
@@ -70,6 +52,34 @@ pub fn factor<T: Scalar>(left: &mut [T], right: &mut [T], swap: &mut [u32], perm
     true
 }
 
+/// [`factor`] for few columns.
+#[inline(always)]
+fn narrow<T: Scalar>(left: &mut [T], ld: usize, right: &mut [T], below: usize, swap: &mut [u32]) -> bool {
+    let n = swap.len();
+    if !pivot(left, ld, swap) {
+        return false;
+    }
+    for j in 0..n {
+        let (before, column) = left.split_at_mut(j * ld);
+        let (top, column) = column[..ld].split_at_mut(n);
+        for i in 0..j {
+            let u = top[i];
+            column.iter_mut().zip(&before[i * ld + n..(i + 1) * ld]).for_each(|(v, l)| *v -= *l * u);
+        }
+        // `pivot` has left the inverse on the diagonal.
+        column.iter_mut().for_each(|v| *v *= top[j]);
+    }
+    exchange(right, below, swap);
+    for j in 0..n {
+        let (column, after) = right[j * below..].split_at_mut(below);
+        for i in j + 1..n {
+            let l = left[j * ld + i];
+            after[(i - j - 1) * below..][..below].iter_mut().zip(&*column).for_each(|(v, u)| *v -= *u * l);
+        }
+    }
+    true
+}
+
 /// Interchanges columns of length `rows`.
 fn exchange<T>(a: &mut [T], rows: usize, swap: &[u32]) {
     for (k, s) in swap.iter().enumerate().filter(|(_, s)| **s > 0) {
@@ -78,7 +88,8 @@ fn exchange<T>(a: &mut [T], rows: usize, swap: &[u32]) {
     }
 }
 
-/// LU with partial pivoting of the top rows.
+/// LU with partial pivoting of the top rows; the diagonal of U is inverted.
+#[inline(always)]
 fn pivot<T: Scalar>(a: &mut [T], ld: usize, swap: &mut [u32]) -> bool {
     let n = swap.len();
     for k in 0..n {

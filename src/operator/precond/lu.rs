@@ -1,8 +1,8 @@
 //! Complete LU factors, for any square matrix. The order is fixed by the pattern of A + A^T and
 //! rows are interchanged within supernodes only, which is all that most matrices from
 //! discretised equations need; where the error of a solve shows that it was not enough, the
-//! matrix is factored again with partial pivoting. Symbolic parts and storage stay while the
-//! pattern stays.
+//! matrix is factored again with partial pivoting (count `partial_pivoting` is 1 then). Symbolic
+//! parts and storage stay while the pattern stays.
 
 use super::lagged::Part;
 use super::pivot::{largest, Pivoting};
@@ -99,8 +99,8 @@ impl<T: Scalar> Lu<T> {
             self.solve(Trans::N, b, x)?;
             let size = largest(x);
             let (mut norm, mut residual): (f64, f64) = (0.0, 0.0);
-            for i in 0..n {
-                let (mut sum, mut r) = (0.0, b[i]);
+            for (i, b) in b.iter().enumerate() {
+                let (mut sum, mut r) = (0.0, *b);
                 for (j, v) in self.rows.col[rows(i)].iter().zip(&self.numbers[rows(i)]) {
                     sum += v.modulus();
                     r -= *v * x[*j as usize];
@@ -150,6 +150,6 @@ impl<T: Scalar> Part<T> for Lu<T> {
     }
 
     fn count(&self, key: &str) -> Option<i64> {
-        (key == "interchanged").then_some(self.use_pivoted as i64)
+        (key == "partial_pivoting").then_some(self.use_pivoted as i64)
     }
 }

@@ -11,11 +11,12 @@
 //! | `ilut` | incomplete LU by size, row by row | Saad, sec. 10.4 |
 //! | `ict` | incomplete L D L^H by size, column by column | Saad, sec. 10.4; Lin, More 1999 |
 //! | `chebyshev` | a polynomial in D^-1 A | Saad, sec. 12.3 |
-//! | `lu`, `llt`, `ldlt` | complete factors | faer |
+//! | `lu` | complete factors | Li, Demmel 2003; faer |
+//! | `llt`, `ldlt` | complete factors L D L^H | faer |
 //!
 //! Saad is Iterative Methods for Sparse Linear Systems, 2nd ed., SIAM 2003; the others are
 //! Meijerink, van der Vorst, Math. Comp. 31 (1977); Manteuffel, Math. Comp. 34 (1980);
-//! Lin, More, SIAM J. Sci. Comput. 21 (1999).
+//! Lin, More, SIAM J. Sci. Comput. 21 (1999); Li, Demmel, ACM Trans. Math. Softw. 29 (2003).
 //!
 //! A preconditioner holds its operator and is refreshed by `changed`; in between it lags, which
 //! is legal. A refresh keeps the pattern and the storage. A failed refresh leaves it unusable

@@ -32,7 +32,7 @@ pub static PRECONDITIONER: &[Row] = &[
         Type::Real(0.0, 1.0),
         Default::Real(0.0),
         FACTORS,
-        "a pivot that is no larger than this times the largest entry of its row is a breakdown (ldlt: is replaced)",
+        "a pivot that is no larger than this times the largest entry of its row is a breakdown (ldlt: is replaced; lu: a reciprocal condition number below this is one)",
     ),
     row(
         "drop_tolerance",

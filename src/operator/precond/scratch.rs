@@ -47,3 +47,25 @@ impl<T: Copy> Vectors<T> {
         self.list.with(|| memory::filled(self.len, self.zero, "work vectors"), |v| body(v))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn applies_that_overlap_have_vectors_of_their_own() {
+        let vectors = Vectors::new(3, 0.0).unwrap();
+        vectors
+            .with(|a| {
+                a.fill(1.0);
+                vectors.with(|b| {
+                    b.fill(2.0);
+                    Ok(())
+                })?;
+                assert_eq!(a, [1.0; 3]);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(vectors.list.list().len(), 2);
+    }
+}

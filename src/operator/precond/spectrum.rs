@@ -40,13 +40,13 @@ pub fn largest<T: Scalar>(space: &Space<T>, work: [&mut [T]; 3], mut product: im
         scale = scale.max(a.abs() + b + beta[steps]);
         steps += 1;
         let next = beta[steps - 1];
-        if !(next > T::EPSILON * scale) {
+        if next.is_nan() || next <= T::EPSILON * scale {
             break;
         }
         (old, v, w) = (v, w, old);
         v.iter_mut().for_each(|x| *x = x.scale(1.0 / next));
     }
-    if !scale.is_finite() {
+    if !(alpha.iter().chain(&beta).all(|v| v.is_finite())) {
         return Err(Error::NonFinite("products with the matrix are not finite".to_string()));
     }
     let (alpha, beta) = (&alpha[..steps], &beta[..steps]);
@@ -70,9 +70,9 @@ fn top(alpha: &[f64], beta: &[f64]) -> f64 {
     let radius = |j: usize| off(j) + if j > 0 { off(j - 1) } else { 0.0 };
     let mut low = f64::MIN;
     let mut high = f64::MIN;
-    for j in 0..alpha.len() {
-        low = low.max(alpha[j]);
-        high = high.max(alpha[j] + radius(j));
+    for (j, a) in alpha.iter().enumerate() {
+        low = low.max(*a);
+        high = high.max(a + radius(j));
     }
     for _ in 0..200 {
         let middle = 0.5 * (low + high);
@@ -82,8 +82,8 @@ fn top(alpha: &[f64], beta: &[f64]) -> f64 {
         // All eigenvalues lie below `middle` when all pivots of T - middle I are negative.
         let mut pivot = alpha[0] - middle;
         let mut below = pivot < 0.0;
-        for j in 1..alpha.len() {
-            pivot = alpha[j] - middle - off(j - 1).powi(2) / pivot;
+        for (a, b) in alpha[1..].iter().zip(beta) {
+            pivot = a - middle - b * b / pivot;
             below &= pivot < 0.0;
         }
         if below { high = middle } else { low = middle }

@@ -3,10 +3,10 @@
 """
     set_monitor!(f, s)
 
-`f(progress)` is called before the first iteration and after each one; if it returns `true` the solve stops with status `Reknit.STOP_MONITOR`.
-`progress` has the fields `iteration`, `column`, `applies`, `measure` (the residual norm), `target`, `seconds`,
-`solver` and `phase`. `nothing` removes it. Within `f`, `s[:iterations]` and `history(s)` may be read; solving with
-the same solver is refused with `Reknit.ERR_BUSY`.
+`f(progress)` is called before the first iteration and after each one; if it returns `true` the solve stops with
+status `Reknit.STOP_MONITOR`. `progress` has the fields `iteration`, `column`, `applies`, `measure` (the residual
+norm), `target`, `seconds`, `solver` and `phase`. `nothing` removes it. Within `f`, `s[:iterations]` and
+`history(s)` may be read; solving with the same solver is refused with `Reknit.ERR_BUSY`.
 """
 set_monitor!(f, s::Krylov) =
     register!(s, :monitor, LibReknit.rkn_krylov_set_monitor, monitor_trampoline(), monitor_callback(f))
@@ -34,9 +34,10 @@ end
 """
     set_inner!(f, s, T)
 
-The inner product that the solver works with: `f(out, X, Y)` writes the local part of `X' * Y` into `out`. `X` is n x k and
-`Y` n x l, with elements of type `T`, which is that of the operators to come; `out` is k x l, of `Float64` or `ComplexF64`.
-All three are valid during the call. A context's reduction then sums `out` over ranks. `set_inner!(nothing, s)` removes it.
+The inner product that the solver works with: `f(out, X, Y)` writes the local part of `X' * Y` into `out`. The columns
+of `X` and `Y` are vectors of the local size, of element type `T`, which is that of the operators to come; `out` has
+elements `Float64` or `ComplexF64`. All three are valid during the call. A context's reduction then sums `out` over
+ranks. `set_inner!(nothing, s)` removes it.
 """
 function set_inner!(f, s::Krylov, ::Type{T}) where {T}
     tag(T)
@@ -71,9 +72,9 @@ set_weights!(s::Krylov, ::Nothing) = (check(LibReknit.rkn_krylov_set_weights(s, 
 """
     set_scaling!(s; left = nothing, right = nothing)
 
-Solves `(S1 A S2^-1)(S2 x) = S1 b` with the diagonal matrices `S1 = Diagonal(left)` and `S2 = Diagonal(right)`. With the
-option `norm = :weighted` the tested norm is that of `S1 (b - A x)`. Both are vectors of positive numbers, copied; `nothing`
-stands for ones.
+Solves `(S1 A S2^-1)(S2 x) = S1 b` with the diagonal matrices `S1 = Diagonal(left)` and `S2 = Diagonal(right)`. With
+the option `norm = :weighted` the tested norm is that of `S1 (b - A x)`. Both are vectors of positive numbers,
+copied; `nothing` stands for ones.
 """
 function set_scaling!(s::Krylov; left = nothing, right = nothing)
     left === nothing || right === nothing || length(left) == length(right) ||

@@ -2,8 +2,9 @@
     Krylov(method; context = nothing, monitor = nothing, options...)
 
 A linear solver with memory. `method` is `:cg`, `:minres`, `:gmres`, `:bicgstab` or `:gcrodr`; options are keywords,
-such as `rtol = 1e-10`, `restart = 40`, `recycle = 20`, `preconditioner = "ilu0"`, `initial_guess = :x`. An option that
-the method would ignore is an error. `Reknit.options(Krylov)` and `Reknit.option_reference("krylov")` list them.
+such as `rtol = 1e-10`, `restart = 40`, `recycle = 20`, `preconditioner = "ilu0"`, `initial_guess = :x`. An option
+that the method would ignore is an error. `Reknit.options(Krylov)` and `Reknit.option_reference("krylov")` list
+them.
 
 `s[:rtol] = 1e-6` sets an option later, `s[:rtol]` reads it, and `s[:iterations]` reads a result of the last solve.
 [`set_monitor!`](@ref), [`set_converged!`](@ref), [`set_inner!`](@ref), [`set_weights!`](@ref) and
@@ -20,11 +21,10 @@ mutable struct Krylov <: Handle
     converged::Union{Nothing,Callback}
     inner::Union{Nothing,Callback}
     inner_type::Type            # element type that `inner` was written for
-    last_operator::Any          # a preconditioner that the solver built holds the last operator, so its arrays stay
 
     function Krylov(method; context = nothing, monitor = nothing, options...)
         handle = create(LibReknit.rkn_krylov_create, or_null(context), String(method))
-        s = finalizer(close, new(handle, Symbol(method), context, nothing, nothing, nothing, Nothing, nothing))
+        s = finalizer(close, new(handle, Symbol(method), context, nothing, nothing, nothing, Nothing))
         for (key, value) in options
             s[key] = value
         end
@@ -68,7 +68,8 @@ set_options!(s::Krylov, options::AbstractString) =
 """
     Reknit.options(Krylov) -> Vector of (key, type, doc)
 
-The options and results of the linear solvers, as the library declares them: `type` is `"int"`, `"real"` or `"string"`.
+The options and results of the linear solvers, as the library declares them: `type` is `"int"`, `"real"` or
+`"string"`.
 """
 function options(::Type{Krylov})
     list = NamedTuple{(:key, :type, :doc),NTuple{3,String}}[]
@@ -86,8 +87,8 @@ end
     Stats
 
 What a solve reports: `status` (0, or a positive `Reknit.STOP_...` if it stopped short of its tolerance),
-`iterations`, `applies` of the operator, `preconditioner_applies`, `reductions`, `restarts`, `residual_norm` (of the true
-residual b - A x, absolute), `relative_residual`, `setup_seconds`, `solve_seconds` and `reason`, a sentence.
+`iterations`, `applies` of the operator, `preconditioner_applies`, `reductions`, `restarts`, `residual_norm` (of the
+true residual b - A x, absolute), `relative_residual`, `setup_seconds`, `solve_seconds` and `reason`, a sentence.
 See [`converged`](@ref).
 """
 struct Stats
@@ -116,8 +117,9 @@ converged(stats::Stats) = stats.status == OK
 """
     solve!(x, s, A, b; M = nothing) -> Stats
 
-Solves `A x = b`. `x` and `b` are vectors of the element type of `A`, without gaps in memory; `x` is overwritten, and read
-only with the option `initial_guess = :x`. `M` is a preconditioner: any operator that approximates the inverse of `A`.
+Solves `A x = b`. `x` and `b` are vectors of the element type of `A`, without gaps in memory; `x` is overwritten,
+and read only with the option `initial_guess = :x`. `M` is a preconditioner: any operator that approximates the
+inverse of `A`.
 
 A solve that stops short of its tolerance delivers its best `x` and returns, with a positive `status` in its
 [`Stats`](@ref). One that fails throws a [`ReknitError`](@ref). What a Julia function threw that the solve called
@@ -129,9 +131,9 @@ function solve!(x::AbstractVector, s::Krylov, A::AbstractOperator{T}, b::Abstrac
     length(x) == n || throw(DimensionMismatch("x has $(length(x)) elements, A has $n columns"))
     xs, bs = contiguous(T, "x", x), contiguous(T, "b", b)
     check_apart("x", xs, "b", bs)
-    check_problem(s, A, M)
-    s.last_operator = A
-    return Stats(check(LibReknit.rkn_krylov_solve(s, A, or_null(M), bs, xs)), s)
+    hooks = begin_call(s, A, M)
+    status = GC.@preserve hooks LibReknit.rkn_krylov_solve(s, A, or_null(M), bs, xs)
+    return Stats(check(status), s)
 end
 
 """
@@ -151,19 +153,21 @@ Does ahead of the first solve what does not depend on the right-hand side: check
 the solver builds.
 """
 function prepare!(s::Krylov, A::AbstractOperator; M = nothing)
-    check_problem(s, A, M)
-    s.last_operator = A
-    check(LibReknit.rkn_krylov_prepare(s, A, or_null(M)))
+    hooks = begin_call(s, A, M)
+    check(GC.@preserve hooks LibReknit.rkn_krylov_prepare(s, A, or_null(M)))
     return s
 end
 
-function check_problem(s, A, M)
+# Checks what the library cannot see. The result must live as long as the call: the hooks of the context that it starts
+# with serve it to its end, even if a callback replaces them meanwhile.
+function begin_call(s, A, M)
     M isa Union{Nothing,AbstractOperator} || throw(ArgumentError(
         "M is a $(typeof(M)), must be an Operator or a Preconditioner; wrap it in one of the two"))
     s.inner === nothing || s.inner_type == eltype(A) || throw(ArgumentError(
         "the inner product was set for elements of type $(s.inner_type), the operator has $(eltype(A))"))
     check_in_place(A)
     M === nothing || check_in_place(M)
+    return s.context === nothing ? nothing : (s.context.log, s.context.reduce)
 end
 
 """
@@ -186,7 +190,6 @@ Throws away what the solver learned; its options stay.
 """
 function forget!(s::Krylov)
     check(LibReknit.rkn_krylov_forget(s))
-    s.last_operator = nothing
     return s
 end
 

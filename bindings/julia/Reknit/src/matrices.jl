@@ -54,8 +54,8 @@ end
 """
     Reknit.bsr(mb, nb, block, rowptr, colind, values; row_major = false, base = 1, copy = false, context = nothing)
 
-An operator of mb x nb blocks of size block x block, rows of blocks compressed as in [`Reknit.csr`](@ref). `values` holds
-the blocks one after the other, each by columns, or by rows with `row_major = true`.
+An operator of mb x nb blocks of size block x block, rows of blocks compressed as in [`Reknit.csr`](@ref). `values`
+holds the blocks one after the other, each by columns, or by rows with `row_major = true`.
 """
 function bsr(mb, nb, block, rowptr, colind, values; row_major = false, base = 1, copy = false, context = nothing)
     nvalues = check_lengths(rowptr, colind, values, mb, base, block^2)
@@ -64,33 +64,35 @@ function bsr(mb, nb, block, rowptr, colind, values; row_major = false, base = 1,
 end
 
 """
-    Reknit.csr_symmetric(n, triangle, rowptr, colind, values; hermitian = false, base = 1, copy = false, context = nothing)
+    Reknit.csr_symmetric(n, triangle, rowptr, colind, values;
+                         hermitian = false, base = 1, copy = false, context = nothing)
 
-A symmetric n x n operator, or a Hermitian one, of which compressed rows hold one triangle with its diagonal; `triangle`
-is `:lower` or `:upper`.
+A symmetric n x n operator, or a Hermitian one, of which compressed rows hold one triangle with its diagonal;
+`triangle` is `:lower` or `:upper`.
 """
 function csr_symmetric(n, triangle, rowptr, colind, values;
                        hermitian = false, base = 1, copy = false, context = nothing, refresh = nothing)
     triangle in (:lower, :upper) || throw(ArgumentError("triangle is :$triangle; it may be :lower or :upper"))
     nvalues = check_lengths(rowptr, colind, values, n, base)
     side = triangle === :lower ? LibReknit.RKN_LOWER : LibReknit.RKN_UPPER
-    return compressed(LibReknit.rkn_operator_create_csr_symmetric, (n, side, hermitian), rowptr, colind, values, nvalues;
-                      base = base, copy = copy, context = context, refresh = refresh)
+    return compressed(LibReknit.rkn_operator_create_csr_symmetric, (n, side, hermitian), rowptr, colind, values,
+                      nvalues; base = base, copy = copy, context = context, refresh = refresh)
 end
 
 """
     Reknit.coo(m, n, rowind, colind, values; base = 1, context = nothing)
 
 An m x n operator of triplets, as `sparse(rowind, colind, values, m, n)` has it: duplicates are summed, in the order
-given. The arrays are copied into compressed rows; [`set_values!`](@ref) takes the numbers of these, columns ascending.
+given. The arrays are copied into compressed rows; [`set_values!`](@ref) takes the numbers of these, columns
+ascending.
 """
 function coo(m, n, rowind::AbstractVector{I}, colind::AbstractVector{I}, values::AbstractVector{T};
              base = 1, context = nothing) where {I,T}
     length(rowind) == length(colind) == length(values) || throw(DimensionMismatch(
         "$(length(rowind)) row indices, $(length(colind)) column indices and $(length(values)) values"))
     arrays = (contiguous(I, "rowind", rowind), contiguous(I, "colind", colind), contiguous(T, "values", values))
-    handle = create(LibReknit.rkn_operator_create_coo, or_null(context), tag(T), m, n, index_tag(I), base, length(values),
-                    arrays...)
+    handle = create(LibReknit.rkn_operator_create_coo, or_null(context), tag(T), m, n, index_tag(I), base,
+                    length(values), arrays...)
     return assembled(T, handle, context)
 end
 
@@ -135,8 +137,8 @@ end
 Operator(D::StridedMatrix; kw...) = dense(D, size(D)...; kw...)
 Operator(Dt::TransposeOf{StridedMatrix}; kw...) = dense(parent(Dt), size(Dt)...; row_major = true, kw...)
 
-# The conjugate has no layout, so this one is a composition; its numbers are those of the part.
-function Operator(Kh::Union{Adjoint{<:Complex,<:SparseMatrixCSC},Adjoint{<:Complex,<:StridedMatrix}}; context = nothing, kw...)
+# A conjugate has no layout, so this one is a composition; its numbers are those of the part.
+function Operator(Kh::Adjoint{<:Complex,<:Union{SparseMatrixCSC,StridedMatrix}}; context = nothing, kw...)
     part = Operator(parent(Kh); context = context, kw...)
     return composite(eltype(Kh), (part,), context, LibReknit.rkn_operator_create_adjoint, LibReknit.RKN_H, part;
                      refresh = () -> changed!(part))
@@ -144,7 +146,8 @@ end
 
 function Operator(D::Diagonal{T}; copy = false, context = nothing) where {T}
     values = contiguous(T, "the diagonal", D.diag)
-    handle = create(LibReknit.rkn_operator_create_diagonal, or_null(context), tag(T), length(values), values, memory(copy))
+    handle = create(LibReknit.rkn_operator_create_diagonal, or_null(context), tag(T), length(values), values,
+                    memory(copy))
     return Operator{T}(handle; lent = copy ? () : (values,), kept = (context,), nvalues = length(values))
 end
 
@@ -154,8 +157,8 @@ function Operator(J::UniformScaling{T}, n::Integer; context = nothing) where {T}
     return isone(J.λ) ? identity : J.λ * identity
 end
 
-# The upper triangle by columns is the lower one by rows, of the transpose. A symmetric matrix is its own transpose; of a
-# complex Hermitian one the transpose is the conjugate, which must be written down.
+# The upper triangle by columns is the lower one by rows, of the transpose. A symmetric matrix is its own transpose; a
+# complex Hermitian one is the conjugate of its transpose, and a conjugate must be written down.
 function Operator(S::Union{Symmetric{T,<:SparseMatrixCSC},Hermitian{T,<:SparseMatrixCSC}}; kw...) where {T}
     K = parent(S)
     hermitian = S isa Hermitian

@@ -27,12 +27,12 @@ A linear map over the numbers of `K`, which is a `SparseMatrixCSC` (indices `Int
 `Diagonal`, a `transpose` or adjoint of these, a `Symmetric` or `Hermitian` sparse matrix, or any other object
 with `size`, `eltype` and `mul!`. Elements are `Float32`, `Float64`, `ComplexF32` or `ComplexF64`.
 
-The arrays of `K` are read where they lie, and kept alive. Write new numbers into them and call [`changed!`](@ref); do
-not resize them (inserting or dropping entries does): the operator then throws. With `copy = true` the library
+The arrays of `K` are read where they lie, and kept alive. Write new numbers into them and call [`changed!`](@ref);
+do not resize them (inserting or dropping entries does): the operator then throws. With `copy = true` the library
 copies the arrays, and [`set_values!`](@ref) gives it new numbers.
 
-A `SparseMatrixCSC` is applied by columns, on one thread. Rows are faster: if `K` is symmetric, `Operator(transpose(K))`
-reads the same arrays by rows.
+A `SparseMatrixCSC` is applied by columns, on one thread. Rows are faster: if `K` is symmetric,
+`Operator(transpose(K))` reads the same arrays by rows.
 
 Of a `Symmetric` or `Hermitian` sparse matrix one triangle is used. It is read where it lies if the parent stores no
 more than that triangle and is not complex Hermitian; otherwise the operator keeps a triangle of its own, and
@@ -49,9 +49,10 @@ An m x n map given by a function: `f(y, x, trans)` writes into the vector `y` th
 
 A multiple of the n x n identity, with the element type of `λ`.
 
-Operators know `size`, `eltype`, `A*x`, `mul!`, `A'`, `transpose`, `+`, `-`, `*` with operators and numbers, `A + σ*I`,
-[`block`](@ref), and `A[:products]`, `A[:hermitian] = true` for the keys that `Reknit.option_reference("operator")` lists.
-Arrays in other layouts: [`Reknit.csr`](@ref), [`Reknit.bsr`](@ref), [`Reknit.coo`](@ref) and their neighbours.
+Operators know `size`, `eltype`, `A*x`, `mul!`, `A'`, `transpose`, `+`, `-`, `*` with operators and numbers, `A +
+σ*I`, [`block`](@ref), and `A[:products]`, `A[:hermitian] = true` for the keys that
+`Reknit.option_reference("operator")` lists. Arrays in other layouts: [`Reknit.csr`](@ref), [`Reknit.bsr`](@ref),
+[`Reknit.coo`](@ref) and their neighbours.
 """
 mutable struct Operator{T} <: AbstractOperator{T}
     handle::Ptr{Cvoid}
@@ -123,8 +124,8 @@ set_values!(A::Operator, D::Diagonal) = set_values!(A, D.diag)
 """
     nullspace!(A, V; side = :right)
 
-Tells solvers that the columns of `V` (a vector or a matrix, copied) span the nullspace of `A`, or with `side = :left`
-of its adjoint. `nullspace!(A, nothing)` takes that back.
+Tells solvers that the columns of `V` (a vector or a matrix, copied) span the nullspace of `A`, or with `side =
+:left` of its adjoint. `nullspace!(A, nothing)` takes that back.
 """
 function nullspace!(A::AbstractOperator{T}, V::AbstractVecOrMat; side::Symbol = :right) where {T}
     m, n = size(A)

@@ -6,13 +6,13 @@ options: `"jacobi"`, `"block_jacobi"`, `"ssor omega=1.4"`, `"ilu0"`, `"ilu level
 `"ilut drop_tolerance=1e-3"`, `"ict"`, `"chebyshev"`, `"lu"`, `"llt"`, `"ldlt"`, `"identity"`;
 `Reknit.option_reference("preconditioner")` describes them.
 
-`changed!(A)` leaves `M` as it is: solving with the older one is legal and often cheaper. `changed!(M)` builds it again
-from the numbers that `A` has then; the pattern is kept.
+`changed!(A)` leaves `M` as it is: solving with the older one is legal and often cheaper. `changed!(M)` builds it
+again from the numbers that `A` has then; the pattern is kept.
 
     Preconditioner(F; context = nothing)
 
-The inverse that a factorization `F` of LinearAlgebra or SparseArrays applies by `ldiv!`. Any [`Operator`](@ref) is a
-preconditioner too.
+The inverse that a factorization `F` of LinearAlgebra or SparseArrays applies by `ldiv!`. Any [`Operator`](@ref) is
+a preconditioner too.
 """
 mutable struct Preconditioner{T} <: AbstractOperator{T}
     handle::Ptr{Cvoid}

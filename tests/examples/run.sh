@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Builds the heat sequence in C, C++ and Fortran into build/examples, runs it in four languages on a small plate, and
+# compares the tables: all but the milliseconds must agree to the last character. Then looks at the solvers' part in
+# the table of a larger plate. Ends with a line `N passed, N failed`.
+#
+# CC, CXX, FC and JULIA choose the compilers and the julia to use.
+set -uo pipefail
+export LC_ALL=C
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+source=$root/examples/heat_sequence
+build=$root/build/examples
+lib=$root/target/release
+cells=48
+steps=16
+passed=0
+failed=0
+
+check() {                                      # text, command
+  local what=$1
+  shift
+  if "$@"; then passed=$((passed + 1)); else
+    failed=$((failed + 1))
+    echo "examples: FAILED: $what"
+  fi
+}
+
+# Contraction to fused multiply-adds would change the matrices from language to language.
+flags=(-O2 -ffp-contract=off -Wall -Wextra -pedantic -Werror)
+link=(-L"$lib" -lreknit -Wl,-rpath,"$lib")
+
+build_c() { ${CC:-gcc} -std=c11 "${flags[@]}" -I"$root/include" "$source.c" -o "$build/heat_c" "${link[@]}"; }
+build_cpp() { ${CXX:-g++} -std=c++17 "${flags[@]}" -I"$root/include" "$source.cpp" -o "$build/heat_cpp" "${link[@]}"; }
+# gfortran takes the length of a deferred-length string that a procedure allocates for uninitialized.
+build_f90() {
+  local binding=$root/bindings/fortran/src unit objects=()
+  for unit in reknit_{c,support,library,callbacks,context,scalar,operator_base,operator_arrays,arrays,operator,krylov} reknit; do
+    ${FC:-gfortran} -O1 -J "$build" -I "$build" -c "$binding/$unit.f90" -o "$build/$unit.o" || return
+    objects+=("$build/$unit.o")
+  done
+  ${FC:-gfortran} -std=f2018 "${flags[@]}" -Wno-uninitialized -Wno-maybe-uninitialized -J "$build" -I "$build" \
+    "$source.f90" "${objects[@]}" -o "$build/heat_f90" "${link[@]}"
+}
+
+run_c() { "$build/heat_c" "$@"; }
+run_cpp() { "$build/heat_cpp" "$@"; }
+run_f90() { "$build/heat_f90" "$@"; }
+run_jl() { REKNIT_LIBRARY=$lib/libreknit.so "${JULIA:-$root/.deps/bin/julia}" --startup-file=no "$source.jl" "$@"; }
+
+# The table of a language; every step must be there, and the totals.
+table() {                                      # language
+  "run_$1" "$cells" "$steps" >"$build/$1.out" && [ "$(wc -l <"$build/$1.out")" -eq $((steps + 5)) ] &&
+    grep -q '^ all' "$build/$1.out"
+}
+
+masked() { sed -E 's/( \|[ 0-9]{12})[ 0-9.]{8}/\1      ms/g' "$1"; }
+same_table() { diff <(masked "$build/c.out") <(masked "$build/$1.out"); }
+milliseconds_are_masked() { [ "$(masked "$build/c.out" | grep -c '\(|[ 0-9]*ms [^|]*\)\{5\}$')" -eq $((steps + 1)) ]; }
+
+large_plate() { run_c 104 16 "$build/large" >/dev/null; }
+# In steps.csv: step,way,iterations,applies,seconds,residual
+iterations() { awk -F, -v way="$1" '$2 == way { n += $3 } END { print n + 0 }' "$build/large/steps.csv"; }
+memory_helps() { [ "$(iterations memory)" -gt 0 ] && [ $((2 * $(iterations memory))) -lt "$(iterations forget)" ]; }
+all_converged() {
+  awk -F, 'NR > 1 { n++; if (!($6 <= 1e-8)) { print; bad = 1 } } END { exit bad || n != 16 * 5 }' "$build/large/steps.csv"
+}
+refused() { "$build/heat_c" 3 >/dev/null 2>&1; [ $? -eq 2 ]; }
+
+mkdir -p "$build/large"
+if [ ! -e "$lib/libreknit.so" ]; then
+  echo "tests/examples: $lib/libreknit.so is missing: run make build"
+  echo "0 passed, 1 failed"
+  exit 1
+fi
+
+for language in c cpp f90; do
+  check "$language does not compile" "build_$language"
+done
+for language in c cpp f90 jl; do
+  check "$language does not print the table" table "$language"
+done
+check "the milliseconds are not where they should be" milliseconds_are_masked
+for language in cpp f90 jl; do
+  check "$language prints another table than c" same_table "$language"
+done
+
+check "c does not run on a larger plate" large_plate
+check "memory does not halve the iterations" memory_helps
+check "a residual is too large" all_converged
+check "a snapshot is missing" test -s "$build/large/temperature_016.txt"
+check "a plate of 3 x 3 cells is not refused" refused
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

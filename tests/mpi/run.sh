@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Builds the MPI tests and the MPI example into build/mpi and runs them on 1, 2 and 3 ranks with the release library.
+# The last line reads "N passed, N failed". Without mpicc or mpirun nothing is run, and that is said.
+#
+# The Fortran part is left out, with a message, where the MPI has no mpi_f08.
+set -uo pipefail
+export LC_ALL=C
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+build=build/mpi
+library=$PWD/target/release
+limit=${RKN_MPI_TIME_LIMIT:-180}               # seconds a program may take; a rank that waits for ever takes longer
+binding=(reknit_c reknit_support reknit_library reknit_callbacks reknit_context reknit_scalar reknit_operator_base
+         reknit_operator_arrays reknit_arrays reknit_operator reknit_krylov reknit reknit_mpi)
+passed=0
+failed=0
+
+finish() {
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+  exit
+}
+
+fail() {
+  failed=$((failed + 1))
+  echo "tests/mpi: $*"
+}
+
+for tool in mpicc mpirun; do
+  if ! command -v "$tool" >/dev/null; then
+    echo "tests/mpi: no $tool here, skipped (Debian: apt install libopenmpi-dev openmpi-bin)"
+    finish
+  fi
+done
+if [ ! -e "$library/libreknit.so" ]; then
+  fail "$library/libreknit.so is missing: run make build"
+  finish
+fi
+
+launch=(mpirun)
+mpirun --version 2>/dev/null | grep -q "Open MPI" && launch+=(--oversubscribe --allow-run-as-root)
+link=(-L"$library" -lreknit -Wl,-rpath,"$library" -lm)
+mkdir -p "$build"
+
+compile() {                                    # NAME SOURCE FLAG...
+  local name=$1 source=$2
+  shift 2
+  mpicc -O1 -g -Wall -Wextra -pedantic -Wstrict-prototypes -Werror -Iinclude "$@" "$source" -o "$build/$name" "${link[@]}" && return
+  fail "$name does not compile"
+  return 1
+}
+
+# Runs a program on some ranks; its output is shown if something failed.
+run() {                                        # NAME RANKS ARGUMENT...
+  local name=$1 ranks=$2 out code=0 last
+  shift 2
+  out=$build/$name.$ranks.out
+  timeout -k 5 "$limit" "${launch[@]}" -n "$ranks" "$build/$name" "$@" >"$out" 2>&1 </dev/null || code=$?
+  last=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$out" | tail -n 1)
+  if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+    passed=$((passed + BASH_REMATCH[1]))
+    failed=$((failed + BASH_REMATCH[2]))
+    [ "${BASH_REMATCH[2]}" -eq 0 ] || grep -a failed: "$out"
+    [ "$code" -eq 0 ] || [ "${BASH_REMATCH[2]}" -gt 0 ] || fail "$name on $ranks: exit code $code"
+    echo "$name on $ranks: $last"
+    return
+  fi
+  grep -a failed: "$out"
+  if [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then
+    fail "$name on $ranks: not done after $limit s, in '$(grep -a '^on ' "$out" | tail -n 1)'"
+  else
+    tail -n 20 "$out"
+    fail "$name on $ranks: ended without its counts, exit code $code"
+  fi
+}
+
+# The header alone, in the languages that it is written for.
+header() {                                     # COMPILER STANDARD EXTENSION FLAG...
+  local compiler=$1 standard=$2 unit=$build/header.$3
+  shift 3
+  printf '#include "reknit_mpi.h"\nint attach(rkn_context *ctx);\nint attach(rkn_context *ctx) { return rkn_mpi_attach(ctx, MPI_COMM_WORLD); }\n' >"$unit"
+  if "$compiler" -std="$standard" -Wall -Wextra -pedantic -Werror -Iinclude "$@" -c "$unit" -o "$build/header.o"; then
+    passed=$((passed + 1))
+  else
+    fail "reknit_mpi.h is no $standard"
+  fi
+}
+header mpicc c99 c -Wstrict-prototypes -Wconversion
+header mpicc c17 c -Wstrict-prototypes -Wconversion
+if command -v mpicxx >/dev/null; then
+  header mpicxx c++11 cpp -DOMPI_SKIP_MPICXX
+  header mpicxx c++20 cpp -DOMPI_SKIP_MPICXX
+fi
+
+for name in test_mpi test_failure test_empty; do
+  compile "$name" "tests/mpi/$name.c" -std=c11 || continue
+  for ranks in 1 2 3; do run "$name" "$ranks"; done
+done
+# Once more with reductions that are split into three numbers a call.
+compile test_split tests/mpi/test_mpi.c -std=c11 -DRKN_MPI_MAX_COUNT=3 && run test_split 3 hook && run test_split 3 rtol
+
+fortran() {
+  local objects=() flags=(-std=f2018 -Wall -Wextra -Wtrampolines -Werror -fcheck=all -g -J "$build" -I "$build") unit
+  for unit in "${binding[@]}"; do
+    mpif90 "${flags[@]}" -c "bindings/fortran/src/$unit.f90" -o "$build/$unit.o" || return 1
+    objects+=("$build/$unit.o")
+  done
+  mpif90 "${flags[@]}" tests/mpi/test_mpi.f90 "${objects[@]}" -o "$build/test_mpi_f" "${link[@]}"
+}
+printf 'program probe\nuse mpi_f08\nend program\n' >"$build/probe.f90"
+if command -v mpif90 >/dev/null && mpif90 -c "$build/probe.f90" -o "$build/probe.o" 2>/dev/null; then
+  if fortran; then
+    for ranks in 1 2 3; do run test_mpi_f "$ranks"; done
+  else
+    fail "test_mpi.f90 does not compile"
+  fi
+else
+  echo "tests/mpi: no mpif90 with mpi_f08 here, Fortran skipped"
+fi
+
+# The example: it meets its tolerances, its solutions are right, and GCRO-DR is cheaper the second time.
+if compile mpi_poisson examples/mpi_poisson.c -std=c99; then
+  for ranks in 1 2 3; do
+    out=$build/mpi_poisson.$ranks.out
+    if timeout -k 5 "$limit" "${launch[@]}" -n "$ranks" "$build/mpi_poisson" 60 >"$out" 2>&1 </dev/null &&
+      awk '/^(cg|gmres|gcrodr) / { ++rows; if ($7 > 1e-8) bad = 1; n[$1, $2] = $3 }
+           END { exit !(rows == 6 && !bad && n["gcrodr", 2] < n["gcrodr", 1]) }' "$out"; then
+      passed=$((passed + 1))
+    else
+      cat "$out"
+      fail "mpi_poisson on $ranks ranks"
+    fi
+  done
+fi
+finish
