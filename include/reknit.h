@@ -252,7 +252,7 @@ void rkn_context_destroy(rkn_context *ctx);
 // Errors: RKN_ERR_KEY (unknown key), RKN_ERR_ARGUMENT (out of range), RKN_ERR_BUSY.
 rkn_status rkn_context_set_int(rkn_context *ctx, const char *key, int64_t value);
 
-// Reads an integer option; of the default context if ctx is NULL.
+// Reads an integer option.
 //
 // value: written on success only.
 // Errors: RKN_ERR_NULL, RKN_ERR_KEY.

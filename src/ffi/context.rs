@@ -80,21 +80,21 @@ pub unsafe extern "C" fn rkn_context_set_int(ctx: *mut rkn_context, key: *const 
     })
 }
 
-/// Reads an integer option; of the default context if ctx is NULL.
+/// Reads an integer option.
 ///
 /// value: written on success only.
 /// Errors: RKN_ERR_NULL, RKN_ERR_KEY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_context_get_int(ctx: *const rkn_context, key: *const c_char, value: *mut i64) -> rkn_status {
     guard("rkn_context_get_int", || {
-        let context = context_or_default(ctx)?;
+        let ctx = handle::inspect(ctx, "ctx")?;
         let key = args::text(key, "key")?;
         let value = args::out(value, "value")?;
         Options::new(CONTEXT, "context").get(key)?;
         *value = match key {
-            "threads" => context.pool.threads() as i64,
-            "seed" => context.seed() as i64,
-            _ => context.log_level(),
+            "threads" => ctx.context.pool.threads() as i64,
+            "seed" => ctx.context.seed() as i64,
+            _ => ctx.context.log_level(),
         };
         Ok(())
     })

@@ -106,17 +106,6 @@ fn not_definite(whose: &str, what: &str, value: f64, rr: f64, iteration: usize) 
 }
 
 impl<T: Scalar> Problem<'_, T> {
-    /// r <- b - A x, at the best point kept if x is much worse or not even finite.
-    fn residual_or_best(&mut self, x: &mut [T], r: &mut [T]) -> Result<()> {
-        match self.residual(x, false, r) {
-            Err(Error::NonFinite(_)) => {
-                x.copy_from_slice(self.work[2]);
-                self.residual(x, false, r)
-            }
-            done => done.and_then(|()| self.deliver_best(x, r)),
-        }
-    }
-
     /// What follows when a short recurrence claims convergence or is told to stop: the claim is
     /// verified, and refuted claims put the true residual into `r`.
     pub(super) fn settle(&mut self, claim: Verdict, x: &mut [T], r: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {

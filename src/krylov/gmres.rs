@@ -70,7 +70,7 @@ impl<T: Scalar> Problem<'_, T> {
         &mut self,
         end: Result<CycleEnd>,
         updated: Result<()>,
-        x: &[T],
+        x: &mut [T],
         r: &mut [T],
         stagnation: &mut Stagnation,
     ) -> Result<Verdict> {
@@ -81,10 +81,11 @@ impl<T: Scalar> Problem<'_, T> {
                 return Ok(Verdict::Converged);
             }
         }
-        self.residual(x, false, r)?;
+        self.residual_or_best(x, r)?;
         if self.is_met()? {
             return Ok(Verdict::Converged);
         }
+        self.keep_best(x, self.tested_norm);
         if let CycleEnd::Verdict(Verdict::Stop(stop)) = end {
             return Ok(Verdict::Stop(stop));
         }

@@ -61,6 +61,7 @@ impl<T: Scalar> Minres<T> {
         }
         let mut gamma_old = 1.0;
         let mut eta = gamma;
+        let mut size = 0.0;
         let mut scale = p.tested_norm / gamma;
         let (mut c_old, mut c, mut s_old, mut s) = (1.0, 1.0, 0.0, 0.0);
         loop {
@@ -77,8 +78,11 @@ impl<T: Scalar> Minres<T> {
             let alpha_1 = alpha_0.hypot(gamma_new);
             let alpha_2 = s * delta + c_old * c * gamma;
             let alpha_3 = s_old * gamma;
-            if alpha_1 == 0.0 {
-                // A is singular and b lies outside its range: nothing more can be removed.
+            // |eta| hypot(alpha_0, c gamma_new) is the norm of A r: where it vanishes beside A and r, A
+            // is singular, b lies outside its range, and x is a least-squares solution (Choi, Paige,
+            // Saunders 2011, sec. 2.2).
+            size += delta * delta + gamma * gamma + gamma_new * gamma_new;
+            if alpha_1 == 0.0 || alpha_0.hypot(c * gamma_new) <= 1e4 * T::EPSILON * size.sqrt() {
                 return Ok(Verdict::Stop(Stop::Breakdown));
             }
             let (c_new, s_new) = (alpha_0 / alpha_1, gamma_new / alpha_1);
@@ -89,9 +93,7 @@ impl<T: Scalar> Minres<T> {
             std::mem::swap(&mut self.w_old, &mut self.w);
             kernels::axpy(pool, T::from_f64(c_new * eta), &self.w, x);
             eta *= -s_new;
-            let verdict = p.check(eta.abs() * scale)?;
-            p.keep_best(x, eta.abs() * scale);
-            match verdict {
+            match p.check(eta.abs() * scale)? {
                 Verdict::Continue => {}
                 Verdict::Converged if p.wants_verification(p.recurrence_norm) => {
                     p.residual(x, false, &mut self.r)?;

@@ -337,7 +337,7 @@ impl<T: Scalar> Problem<'_, T> {
         Ok(Verdict::Continue)
     }
 
-    /// Remembers x if the recurrence has halved the residual since the last point kept.
+    /// Remembers x if its residual is half that of the last point kept.
     pub fn keep_best(&mut self, x: &[T], norm: f64) {
         if norm <= 0.5 * self.best_norm {
             self.best_norm = norm;
@@ -350,10 +350,12 @@ impl<T: Scalar> Problem<'_, T> {
         !(norm <= DIVERGED * self.best_norm)
     }
 
-    /// Goes back to the best point kept if x, whose residual was just formed, is worse.
-    pub fn deliver_best(&mut self, x: &mut [T], r: &mut [T]) -> Result<()> {
-        if self.tested_norm <= 2.0 * self.best_norm {
-            return Ok(());
+    /// r <- b - A x, at the best point kept if x is much worse or not even finite.
+    pub fn residual_or_best(&mut self, x: &mut [T], r: &mut [T]) -> Result<()> {
+        match self.residual(x, false, r) {
+            Ok(()) if self.tested_norm <= 2.0 * self.best_norm => return Ok(()),
+            Ok(()) | Err(Error::NonFinite(_)) => {}
+            failed => return failed,
         }
         x.copy_from_slice(self.work[2]);
         self.residual(x, false, r)
