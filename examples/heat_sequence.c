@@ -247,7 +247,8 @@ int main(int argc, char **argv) {
 
     /* The matrix is borrowed: each step writes new numbers into p.val. */
     rkn_operator *A, *ilu, *ic, *direct, *lagged;
-    check(rkn_operator_create_csr(NULL, RKN_F64, (int64_t)cells, (int64_t)cells, RKN_I32, 0, p.ptr, p.col, p.val, RKN_BORROW, &A));
+    check(rkn_operator_create_csr(NULL, RKN_F64, (int64_t)cells, (int64_t)cells, RKN_I32, 0, p.ptr, p.col, p.val,
+                                  RKN_BORROW, &A));
     check(rkn_operator_create_preconditioner(NULL, A, "ilu0", &ilu));
     check(rkn_operator_create_preconditioner(NULL, A, "ic0", &ic));
     check(rkn_operator_create_preconditioner(NULL, A, "llt", &direct));

@@ -1,4 +1,5 @@
-# Heat conduction in a plate, in Julia: the problem, the five ways and the table of heat_sequence.c, which explains them.
+# Heat conduction in a plate, in Julia: the problem, the five ways and the table of heat_sequence.c, which explains
+# them.
 #
 # Usage: julia heat_sequence.jl [cells a side, 208] [steps, 64]
 
@@ -99,8 +100,8 @@ struct Way
 end
 
 Way(name, method, A, kind; forgets = false, renew_every = 1, options...) =
-    Way(name, Krylov(method; rtol = 1e-8, initial_guess = :x, options...), Preconditioner(A, kind), forgets, renew_every,
-        zeros(size(A, 1)))
+    Way(name, Krylov(method; rtol = 1e-8, initial_guess = :x, options...), Preconditioner(A, kind), forgets,
+        renew_every, zeros(size(A, 1)))
 
 # A renewed preconditioner counts. x starts from the last step.
 function advance!(way, A, step, b, t)

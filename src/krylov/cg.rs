@@ -112,7 +112,7 @@ impl<T: Scalar> Problem<'_, T> {
         if claim == Verdict::Converged && !self.wants_verification(self.recurrence_norm) {
             return Ok(claim);
         }
-        self.residual_or_best(x, r)?;
+        self.residual_or_best(x, r, 2.0)?;
         if self.is_met()? {
             return Ok(Verdict::Converged);
         }

@@ -81,7 +81,7 @@ impl<T: Scalar> Problem<'_, T> {
                 return Ok(Verdict::Converged);
             }
         }
-        self.residual_or_best(x, r)?;
+        self.residual_or_best(x, r, 1.0)?;
         if self.is_met()? {
             return Ok(Verdict::Converged);
         }

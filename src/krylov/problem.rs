@@ -350,10 +350,11 @@ impl<T: Scalar> Problem<'_, T> {
         !(norm <= DIVERGED * self.best_norm)
     }
 
-    /// r <- b - A x, at the best point kept if x is much worse or not even finite.
-    pub fn residual_or_best(&mut self, x: &mut [T], r: &mut [T]) -> Result<()> {
+    /// r <- b - A x, at the best point kept if x is more than `slack` times worse, or not even finite.
+    /// A best point known from a true residual needs no slack.
+    pub fn residual_or_best(&mut self, x: &mut [T], r: &mut [T], slack: f64) -> Result<()> {
         match self.residual(x, false, r) {
-            Ok(()) if self.tested_norm <= 2.0 * self.best_norm => return Ok(()),
+            Ok(()) if self.tested_norm <= self.target.max(slack * self.best_norm) => return Ok(()),
             Ok(()) | Err(Error::NonFinite(_)) => {}
             failed => return failed,
         }

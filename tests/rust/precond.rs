@@ -11,7 +11,6 @@ use reknit::runtime::context::{Reduce, Reduction};
 use reknit::runtime::{Context, Error, Pool, Result, Scalar};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 // ---- allocations of this thread ----
@@ -524,7 +523,7 @@ fn ranks_estimate_one_spectrum() {
     let a = operator(&grid::<f64>(12, 9, 0.0));
     let alone = create(context(), &a, "chebyshev").unwrap();
     let ranks = context();
-    ranks.set_reduce(Some(Rc::new(Twice))).unwrap();
+    ranks.set_reduce(Some(Arc::new(Twice))).unwrap();
     let together = create(ranks, &a, "chebyshev").unwrap();
     assert!(matrix(&together, Trans::N).distance(&matrix(&alone, Trans::N)) < 1e-12);
 }
