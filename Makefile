@@ -43,8 +43,9 @@ test:
 	@$(MAKE) --no-print-directory build $(RELEASE)/libreknit.a
 	@tests/run.sh
 
-bench:
-	@benches/run.sh
+# Against PETSc and Belos: benches/sequences.sh DRIVERS FILE...
+bench: build
+	$(CARGO) bench --bench spmv
 
 # `sudo make install` has no cargo as a rule; then it takes what `make build` and `make $(RELEASE)/libreknit.a` left.
 install:
