@@ -173,6 +173,12 @@ template <class I> constexpr rkn_index index_tag() {
 
 template <class V> using element = std::remove_pointer_t<decltype(std::data(std::declval<V &>()))>;
 template <class V> using value = std::remove_cv_t<element<V>>;
+/* An empty container may have no address, but is not absent: a rank may be without rows. */
+inline const double *present(const double *data) {
+    static constexpr double nothing = 0;
+    return data ? data : &nothing;
+}
+
 template <class V> std::int64_t length(const V &v) { return static_cast<std::int64_t>(std::size(v)); }
 
 template <class V> struct is_columns : std::false_type {};
@@ -901,22 +907,28 @@ public:
     /* <x, y> = sum w_i conj(x_i) y_i; copied. */
     template <class W> void set_weights(const W &weights) {
         static_assert(std::is_same_v<detail::value<const W>, double>, "weights are double");
-        detail::call([&] { return rkn_krylov_set_weights(get(), detail::length(weights), std::data(weights)); });
+        detail::call([&] { return rkn_krylov_set_weights(get(), detail::length(weights), detail::present(std::data(weights))); });
     }
     void clear_weights() {
         detail::call([&] { return rkn_krylov_set_weights(get(), 0, nullptr); });
     }
 
-    /* Solves (S1 A S2^-1)(S2 x) = S1 b with the diagonals S1 = left, S2 = right; an empty one means none. Copied. */
+    /* Solves (S1 A S2^-1)(S2 x) = S1 b with the diagonals S1 = left, S2 = right; nullptr stands for ones. Copied. */
     template <class L, class R> void set_scaling(const L &left, const R &right) {
         static_assert(std::is_same_v<detail::value<const L>, double> && std::is_same_v<detail::value<const R>, double>,
                       "scalings are double");
-        const std::int64_t nl = detail::length(left), nr = detail::length(right);
-        if (nl && nr) detail::need_size("Krylov::set_scaling", "right", nr, nl);
+        detail::need_size("Krylov::set_scaling", "right", detail::length(right), detail::length(left));
         detail::call([&] {
-            return rkn_krylov_set_scaling(get(), std::max(nl, nr), nl ? std::data(left) : nullptr,
-                                          nr ? std::data(right) : nullptr);
+            return rkn_krylov_set_scaling(get(), detail::length(left), detail::present(std::data(left)), detail::present(std::data(right)));
         });
+    }
+    template <class L> void set_scaling(const L &left, std::nullptr_t) {
+        static_assert(std::is_same_v<detail::value<const L>, double>, "scalings are double");
+        detail::call([&] { return rkn_krylov_set_scaling(get(), detail::length(left), detail::present(std::data(left)), nullptr); });
+    }
+    template <class R> void set_scaling(std::nullptr_t, const R &right) {
+        static_assert(std::is_same_v<detail::value<const R>, double>, "scalings are double");
+        detail::call([&] { return rkn_krylov_set_scaling(get(), detail::length(right), nullptr, detail::present(std::data(right))); });
     }
     void clear_scaling() {
         detail::call([&] { return rkn_krylov_set_scaling(get(), 0, nullptr, nullptr); });

@@ -10,6 +10,7 @@ use super::operator::rkn_operator;
 use super::status::*;
 use crate::krylov::options::KRYLOV;
 use crate::krylov::{Krylov, Outcome, Setup};
+use crate::linalg::space;
 use crate::operator::Operator;
 use crate::runtime::options::{Default as Start, Value};
 use crate::runtime::{Error, Kind, Result, Scalar};
@@ -263,7 +264,7 @@ pub unsafe extern "C" fn rkn_krylov_set_inner(
 ) -> rkn_status {
     guard("rkn_krylov_set_inner", || {
         let s = handle::exclusive(s, "s")?;
-        if inner.is_some() && !s.setup.borrow().weights.is_empty() {
+        if inner.is_some() && s.setup.borrow().weights.is_some() {
             return Err(Error::State("weights are set; remove them before setting an inner product".to_string()));
         }
         let new = inner.map(|function| Arc::new(HostInner { function, user: User::new(user, release) }));
@@ -289,7 +290,7 @@ pub unsafe extern "C" fn rkn_krylov_set_weights(s: *mut rkn_krylov, n: i64, weig
         if !weights.is_null() && s.inner.borrow().is_some() {
             return Err(Error::State("an inner product is set; remove it before setting weights".to_string()));
         }
-        let weights = if weights.is_null() { &[] } else { args::slice::<f64>(weights.cast(), n, "weights")? };
+        let weights = if weights.is_null() { None } else { Some(args::slice::<f64>(weights.cast(), n, "weights")?) };
         s.setup.borrow_mut().set_weights(weights)?;
         *s.solver.borrow_mut() = None;
         Ok(())
@@ -343,10 +344,9 @@ fn typed<'a, T: Erase>(a: &'a AnyOperator, m: Option<&'a AnyOperator>) -> Result
 pub unsafe extern "C" fn rkn_krylov_prepare(s: *mut rkn_krylov, A: *const rkn_operator, M: *const rkn_operator) -> rkn_status {
     guard("rkn_krylov_prepare", || {
         let s = handle::exclusive(s, "s")?;
-        let a = handle::shared(A, "A")?;
-        let m = handle::shared_or_null(M, "M")?;
+        let (a, m) = taken(&s, operators(A, M))?;
         by_scalar!(a.any().kind(), T => {
-            let (a, m) = typed::<T>(a.any(), m.as_ref().map(|m| m.any()))?;
+            let (a, m) = taken(&s, typed::<T>(a.any(), m.as_ref().map(|m| m.any())))?;
             with_solver(&s, |solver, setup| solver.prepare(setup, a, m))
         })
     })
@@ -373,31 +373,42 @@ pub unsafe extern "C" fn rkn_krylov_solve(
 ) -> rkn_status {
     guard("rkn_krylov_solve", || {
         let s = handle::exclusive(s, "s")?;
-        let a = handle::shared(A, "A")?;
-        let m = handle::shared_or_null(M, "M")?;
-        let outcome = by_scalar!(a.any().kind(), T => {
-            let (a, m) = typed::<T>(a.any(), m.as_ref().map(|m| m.any()))?;
-            solve_typed(&s, a, m, b, x)
+        let outcome = taken(&s, operators(A, M)).and_then(|(a, m)| {
+            by_scalar!(a.any().kind(), T => {
+                let (a, m) = taken(&s, typed::<T>(a.any(), m.as_ref().map(|m| m.any())))?;
+                let (b, x) = taken(&s, vectors::<T>(a.nrows(), b, x))?;
+                with_solver(&s, |solver, setup| solver.solve(setup, a, m, b, x))
+            })
         });
         record(&s, &outcome);
         outcome
     })
 }
 
-fn solve_typed<T: Erase>(
-    s: &rkn_krylov,
-    a: &Operator<T>,
-    m: Option<&Operator<T>>,
-    b: *const c_void,
-    x: *mut c_void,
-) -> Result<Outcome> {
-    let n = a.nrows();
+/// The operators of a solve, A and M.
+type Pair = (handle::Entered<rkn_operator>, Option<handle::Entered<rkn_operator>>);
+
+fn operators(A: *const rkn_operator, M: *const rkn_operator) -> Result<Pair> {
+    Ok((handle::shared(A, "A")?, handle::shared_or_null(M, "M")?))
+}
+
+/// The vectors of a solve.
+fn vectors<'a, T: Erase>(n: usize, b: *const c_void, x: *mut c_void) -> Result<(&'a [T], &'a mut [T])> {
     let b = args::slice::<T>(b, n, "b")?;
     let x = args::slice_mut::<T>(x, n, "x")?;
     if args::overlap(b, x) {
         return Err(Error::argument("x", "overlapping b", "be memory of its own"));
     }
-    with_solver(s, |solver, setup| solver.solve(setup, a, m, b, x))
+    Ok((b, x))
+}
+
+/// Arguments that were checked. Where they are wrong, this rank votes before it leaves: the others
+/// wait for it in the solver's first vote.
+fn taken<R>(s: &rkn_krylov, arguments: Result<R>) -> Result<R> {
+    match arguments {
+        Ok(arguments) => Ok(arguments),
+        Err(e) => Err(space::vote(&s.setup.borrow().context, Some(e.clone())).err().unwrap_or(e)),
+    }
 }
 
 /// Keeps how a solve ended for the getters.

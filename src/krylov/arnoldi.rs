@@ -36,8 +36,9 @@ pub struct Arnoldi<T: Scalar, S: Scalar<Wide = T::Wide>> {
     pub k: usize,
     /// [C V].
     pub w: Vec<S>,
-    /// [U Z]; empty when search vectors need not be kept.
+    /// [U Z], if search vectors are kept.
     pub z: Vec<S>,
+    keeps_search: bool,
     pub hessenberg: Hessenberg<T::Wide>,
     /// C^H A Z, `capacity` rows a column.
     pub b: Vec<T::Wide>,
@@ -61,7 +62,7 @@ pub enum CycleEnd {
 }
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
-    pub fn new(n: usize, capacity: usize, keep_search: bool, options: &Options) -> Result<Self> {
+    pub fn new(n: usize, capacity: usize, keeps_search: bool, options: &Options) -> Result<Self> {
         let columns = memory::product(n, capacity + 1, "Krylov basis")?;
         let zero = <T::Wide as Scalar>::ZERO;
         Ok(Arnoldi {
@@ -69,7 +70,8 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
             capacity,
             k: 0,
             w: memory::filled(columns, S::ZERO, "Krylov basis")?,
-            z: memory::filled(if keep_search { columns } else { 0 }, S::ZERO, "search vectors")?,
+            z: memory::filled(if keeps_search { columns } else { 0 }, S::ZERO, "search vectors")?,
+            keeps_search,
             hessenberg: Hessenberg::new(capacity)?,
             b: memory::filled(capacity * capacity, zero, "projections")?,
             c0: memory::filled(capacity, zero, "projections")?,
@@ -155,9 +157,9 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
     fn step(&mut self, p: &mut Problem<T>) -> Result<bool> {
         let (n, j) = (self.n, self.steps());
         let columns = self.k + j + 1;
-        if self.z.is_empty() || S::KIND == T::KIND {
+        if !self.keeps_search || S::KIND == T::KIND {
             p.forward(&self.v, &mut self.zv, &mut self.image)?;
-            if !self.z.is_empty() {
+            if self.keeps_search {
                 kernels::convert(&self.zv, &mut self.z[(self.k + j) * n..][..n]);
             }
         } else {
@@ -168,10 +170,10 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
             kernels::convert(kept, &mut self.zv);
             p.image(&self.zv, &mut self.image)?;
         }
-        let (h, before, after) = self.orthogonalise(p, columns)?;
+        let (before, after) = self.orthogonalise(p, columns)?;
         let b = &mut self.b[j * self.capacity..][..self.k];
-        b.copy_from_slice(&self.coefficients[h..h + self.k]);
-        let column = &self.coefficients[h + self.k..h + columns];
+        b.copy_from_slice(&self.coefficients[..self.k]);
+        let column = &self.coefficients[self.k..columns];
         let exhausted = after <= before * T::EPSILON.max(S::EPSILON) * 4.0;
         self.hessenberg.push(column, if exhausted { 0.0 } else { after });
         if !exhausted {
@@ -181,9 +183,9 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
         Ok(exhausted)
     }
 
-    /// image <- (I - W W^H) image. Returns where the coefficients stand and the norms before and
+    /// image <- (I - W W^H) image, its coefficients in `coefficients`. Returns the norms before and
     /// after.
-    fn orthogonalise(&mut self, p: &mut Problem<T>, columns: usize) -> Result<(usize, f64, f64)> {
+    fn orthogonalise(&mut self, p: &mut Problem<T>, columns: usize) -> Result<(f64, f64)> {
         let basis = Panel::packed(&self.w, self.n, columns);
         let (first, second) = self.coefficients.split_at_mut(columns + 1);
         p.space.local(basis, &self.image, first);
@@ -199,7 +201,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
         };
         if !again {
             kernels::add(p.space.pool(), basis, &self.narrow[..columns], &mut self.image);
-            return Ok((0, before, square.max(0.0).sqrt()));
+            return Ok((before, square.max(0.0).sqrt()));
         }
         p.counts.reorthogonalizations += 1;
         let second = &mut second[..columns + 1];
@@ -213,7 +215,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
             square = p.space.norm(&self.image)?.powi(2);
         }
         first.iter_mut().zip(second).take(columns).for_each(|(h, c)| *h += *c);
-        Ok((0, before, square.max(0.0).sqrt()))
+        Ok((before, square.max(0.0).sqrt()))
     }
 
     /// The coefficients of the present cycle: first those of U, `D^-1 (C^H r - B y)` with D from
@@ -245,7 +247,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
         if count == 0 {
             return Ok(());
         }
-        if !self.z.is_empty() {
+        if self.keeps_search {
             let search = Panel::packed(&self.z, self.n, count);
             kernels::add(p.space.pool(), search, &self.narrow[..count], x);
             return Ok(());

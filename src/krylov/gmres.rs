@@ -81,7 +81,12 @@ impl<T: Scalar> Problem<'_, T> {
                 return Ok(Verdict::Converged);
             }
         }
-        self.residual_or_best(x, r, 1.0)?;
+        let found = self.residual_or_best(x, r, 1.0);
+        if found.is_err() {
+            // The last update may hold on some ranks only.
+            x.copy_from_slice(self.work[2]);
+        }
+        found?;
         if self.is_met()? {
             return Ok(Verdict::Converged);
         }

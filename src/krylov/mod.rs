@@ -16,8 +16,8 @@ pub mod problem;
 mod stagnation;
 
 use crate::linalg::space::{Inner, Scratch};
-use crate::linalg::{kernels, Space};
-use crate::operator::{check, precond, Operator, Side};
+use crate::linalg::{kernels, space, Space};
+use crate::operator::{check, precond, Columns, Operator, Side};
 use crate::runtime::context::LOG_SOLVE;
 use crate::runtime::monitor::Monitor;
 use crate::runtime::options::Options;
@@ -71,7 +71,7 @@ pub struct Setup {
     pub method: &'static str,
     pub options: Options,
     pub scaling: Scaling,
-    pub weights: Vec<f64>,
+    pub weights: Option<Vec<f64>>,
     pub monitor: RefCell<Option<Box<dyn Monitor>>>,
     pub converged: RefCell<Option<Box<dyn Converged>>>,
     pub report: RefCell<Report>,
@@ -92,7 +92,7 @@ impl Setup {
             method,
             options: Options::new(KRYLOV, method),
             scaling: Scaling::default(),
-            weights: Vec::new(),
+            weights: None,
             monitor: RefCell::new(None),
             converged: RefCell::new(None),
             report: RefCell::new(Report::default()),
@@ -102,29 +102,25 @@ impl Setup {
 
     /// Row and column scaling of length `n`; `None` stands for ones.
     pub fn set_scaling(&mut self, left: Option<&[f64]>, right: Option<&[f64]>) -> Result<()> {
-        let take = |name, s: Option<&[f64]>| -> Result<Vec<f64>> {
-            let s = s.unwrap_or_default();
-            positive(name, s)?;
-            memory::copied(s, "scaling")
-        };
-        let (left, right) = (take("left", left)?, take("right", right)?);
+        let (left, right) = (positive("left", left)?, positive("right", right)?);
         self.scaling = Scaling { left, right, version: self.scaling.version + 1 };
         Ok(())
     }
 
-    /// Weights of the inner product; an empty slice removes them.
-    pub fn set_weights(&mut self, weights: &[f64]) -> Result<()> {
-        positive("weights", weights)?;
-        self.weights = memory::copied(weights, "weights")?;
+    /// Weights of the inner product; `None` stands for ones.
+    pub fn set_weights(&mut self, weights: Option<&[f64]>) -> Result<()> {
+        self.weights = positive("weights", weights)?;
         self.scaling.version += 1;
         Ok(())
     }
 }
 
-fn positive(name: &'static str, values: &[f64]) -> Result<()> {
+/// A copy of positive numbers.
+fn positive(name: &'static str, values: Option<&[f64]>) -> Result<Option<Vec<f64>>> {
+    let Some(values) = values else { return Ok(None) };
     check::finite(name, values)?;
     match values.iter().position(|v| *v <= 0.0) {
-        None => Ok(()),
+        None => memory::copied(values, name).map(Some),
         Some(p) => Err(Error::argument(name, format!("{} at position {p}", values[p]), "be positive")),
     }
 }
@@ -156,7 +152,7 @@ pub struct Krylov<T: Scalar> {
     nullspaces_of: Option<(u64, u64)>,
     work: [Vec<T>; 3],
     scaled_b: Vec<T>,
-    previous: Vec<T>,
+    previous: Option<Vec<T>>,
 }
 
 impl<T: Scalar> Default for Krylov<T> {
@@ -166,11 +162,11 @@ impl<T: Scalar> Default for Krylov<T> {
             own: None,
             inner: None,
             scratch: Scratch::default(),
-            nullspaces: Nullspaces { right: Vec::new(), left: Vec::new() },
+            nullspaces: Nullspaces::default(),
             nullspaces_of: None,
             work: [Vec::new(), Vec::new(), Vec::new()],
             scaled_b: Vec::new(),
-            previous: Vec::new(),
+            previous: None,
         }
     }
 }
@@ -182,7 +178,7 @@ impl<T: Scalar> Krylov<T> {
             method.forget();
         }
         self.own = None;
-        self.previous.clear();
+        self.previous = None;
     }
 
     pub fn recycled(&self) -> usize {
@@ -192,32 +188,26 @@ impl<T: Scalar> Krylov<T> {
     /// Checks the operators against the options and makes all arrays, so that the next solve of
     /// this shape allocates nothing.
     pub fn prepare(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
-        Settings::read(&setup.options)?;
-        let n = a.nrows();
-        if a.ncols() != n {
-            return Err(Error::size("A", format!("{n} x {}", a.ncols()), "be square"));
-        }
-        if let Some(m) = m.filter(|m| m.nrows() != n || m.ncols() != n) {
-            return Err(Error::size("M", format!("{} x {}", m.nrows(), m.ncols()), format!("be {n} x {n}")));
-        }
-        for (name, values) in [("left", &setup.scaling.left), ("right", &setup.scaling.right), ("weights", &setup.weights)] {
-            if !values.is_empty() && values.len() != n {
-                return Err(Error::size(name, values.len(), format!("be {n}, the order of A")));
-            }
-        }
-        self.prepare_preconditioner(setup, a, m)?;
-        self.prepare_arrays(setup, n)
+        self.ready(setup, a, checked(setup, a, m).map(|_| ()))
     }
 
-    fn prepare_preconditioner(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
-        let spec = setup.options.text("preconditioner");
-        if spec.is_empty() {
+    /// Makes what a solve needs once its arguments were `checked`. All ranks vote on the checks before
+    /// they make a preconditioner, which may communicate, and on what they made before the solve.
+    fn ready(&mut self, setup: &Setup, a: &Operator<T>, checked: Result<()>) -> Result<()> {
+        let mut made = checked;
+        if !setup.options.text("preconditioner").is_empty() {
+            self.agree(setup, made)?;
+            made = self.prepare_preconditioner(setup, a);
+        } else {
             self.own = None;
-            return Ok(());
         }
-        if m.is_some() {
-            return Err(Error::argument("M", "an operator", "be NULL when the key 'preconditioner' is set"));
-        }
+        let made = made.and_then(|()| self.prepare_arrays(setup, a));
+        self.agree(setup, made)?;
+        self.orthonormalise_nullspaces(setup, a)
+    }
+
+    fn prepare_preconditioner(&mut self, setup: &Setup, a: &Operator<T>) -> Result<()> {
+        let spec = setup.options.text("preconditioner");
         match &mut self.own {
             Some(own) if own.spec == spec && own.id == a.id() => {
                 let version = a.version();
@@ -239,8 +229,8 @@ impl<T: Scalar> Krylov<T> {
         Ok(())
     }
 
-    fn prepare_arrays(&mut self, setup: &Setup, n: usize) -> Result<()> {
-        let o = &setup.options;
+    fn prepare_arrays(&mut self, setup: &Setup, a: &Operator<T>) -> Result<()> {
+        let (n, o) = (a.nrows(), &setup.options);
         let words = ["side", "basis", "test_basis", "orthogonalization"];
         let same = self.method.as_ref().is_some_and(|(shape, _)| {
             shape.n == n
@@ -273,14 +263,15 @@ impl<T: Scalar> Krylov<T> {
         for w in &mut self.work {
             resize(w, n)?;
         }
-        resize(&mut self.scaled_b, if setup.scaling.left.is_empty() { 0 } else { n })?;
+        resize(&mut self.scaled_b, if setup.scaling.left.is_some() { n } else { 0 })?;
         let history = HISTORY.min(o.count("max_iterations") + 1);
         let mut kept = setup.history.borrow_mut();
         if kept.capacity() < history {
             kept.clear();
             memory::reserve(&mut kept, history, "residual history")?;
         }
-        Ok(())
+        drop(kept);
+        self.read_nullspaces(a)
     }
 
     /// Solves A x = b; M approximates the inverse of A. `x` is written in any case but a refused
@@ -293,17 +284,17 @@ impl<T: Scalar> Krylov<T> {
             *report = Report { solves: report.solves + 1, rebuilds: report.rebuilds, recycled: report.recycled, ..Report::default() };
         }
         setup.history.borrow_mut().clear();
-        let prepared = self.prepare(setup, a, m).and_then(|()| {
-            let settings = Settings::read(&setup.options)?;
+        let checked = checked(setup, a, m).and_then(|settings| {
             check::finite("b", b)?;
             if settings.guess == Guess::X {
                 check::finite("x", x)?;
             }
             Ok(settings)
         });
-        let settings = self.agree(setup, prepared)?;
+        let settings = checked.clone();
+        self.ready(setup, a, checked.map(|_| ()))?;
+        let settings = settings?;
         let x_is_zero = self.start_x(settings.guess, x);
-        self.prepare_nullspaces(setup, a)?;
         scale_in(&setup.scaling, b, &mut self.scaled_b, x);
         let (_, method) = self.method.as_mut().expect("prepared above");
         let own = self.own.as_ref().map(|own| &own.m);
@@ -312,8 +303,8 @@ impl<T: Scalar> Krylov<T> {
         let mut problem = Problem {
             a,
             m: own.or(m),
-            space: space(&setup.context, &setup.weights, &self.inner, &mut self.scratch),
-            b: if self.scaled_b.is_empty() { b } else { &self.scaled_b },
+            space: solver_space(setup, &self.inner, &mut self.scratch),
+            b: if setup.scaling.left.is_some() { &self.scaled_b } else { b },
             settings,
             scaling: &setup.scaling,
             nullspaces: &self.nullspaces,
@@ -340,54 +331,54 @@ impl<T: Scalar> Krylov<T> {
         self.finish(setup, settings, outcome, x)
     }
 
-    /// One vote on all that can fail before the first inner product.
-    fn agree(&mut self, setup: &Setup, prepared: Result<Settings>) -> Result<Settings> {
-        if setup.context.reduce_hook().is_none() {
-            return prepared;
-        }
-        self.scratch.reserve(0, 1, 1, false)?;
-        let space = space(&setup.context, &[], &self.inner, &mut self.scratch);
-        if let Err(e) = &prepared {
-            space.fail(e.clone());
-        }
-        space.sum(&mut [])?;
-        prepared
+    /// A vote of all ranks on what this one prepared.
+    fn agree(&mut self, setup: &Setup, prepared: Result<()>) -> Result<()> {
+        self.scratch.reductions += 1;
+        space::vote(&setup.context, prepared.err())
     }
 
     /// Puts the initial guess into x; true if that is zero.
     fn start_x(&self, guess: Guess, x: &mut [T]) -> bool {
         match guess {
             Guess::X => return false,
-            Guess::Previous if self.previous.len() == x.len() => {
-                x.copy_from_slice(&self.previous);
-                return false;
+            Guess::Previous => {
+                if let Some(previous) = self.previous.as_ref().filter(|previous| previous.len() == x.len()) {
+                    x.copy_from_slice(previous);
+                    return false;
+                }
             }
-            _ => {}
+            Guess::Zero => {}
         }
         x.fill(T::ZERO);
         true
     }
 
-    /// Orthonormal nullspaces in the solver's inner product, made anew when the operator changed.
-    fn prepare_nullspaces(&mut self, setup: &Setup, a: &Operator<T>) -> Result<()> {
-        let of = (a.id(), a.version());
-        if self.nullspaces_of == Some(of) {
+    /// Copies the nullspaces of an operator that is new or has changed.
+    fn read_nullspaces(&mut self, a: &Operator<T>) -> Result<()> {
+        if self.nullspaces_of != Some((a.id(), a.version())) {
+            self.nullspaces_of = None;
+            self.nullspaces = Nullspaces { right: a.nullspace(Side::Right)?, left: a.nullspace(Side::Left)? };
+        }
+        Ok(())
+    }
+
+    /// Makes nullspaces just read orthonormal in the solver's inner product.
+    fn orthonormalise_nullspaces(&mut self, setup: &Setup, a: &Operator<T>) -> Result<()> {
+        if self.nullspaces_of.is_some() {
             return Ok(());
         }
-        self.nullspaces_of = None;
-        let (mut right, mut left) = (a.nullspace(Side::Right)?, a.nullspace(Side::Left)?);
-        let space = space(&setup.context, &setup.weights, &self.inner, &mut self.scratch);
-        orthonormal_columns(&space, a.ncols(), &mut right)?;
-        orthonormal_columns(&space, a.nrows(), &mut left)?;
-        self.nullspaces = Nullspaces { right, left };
-        self.nullspaces_of = Some(of);
+        let space = solver_space(setup, &self.inner, &mut self.scratch);
+        orthonormalise(&space, a.ncols(), &mut self.nullspaces.right)?;
+        orthonormalise(&space, a.nrows(), &mut self.nullspaces.left)?;
+        self.nullspaces_of = Some((a.id(), a.version()));
         Ok(())
     }
 
     fn finish(&mut self, setup: &Setup, settings: Settings, outcome: Result<Outcome>, x: &[T]) -> Result<Outcome> {
         if settings.guess == Guess::Previous && outcome.is_ok() {
-            resize(&mut self.previous, x.len())?;
-            self.previous.copy_from_slice(x);
+            let previous = self.previous.get_or_insert_default();
+            resize(previous, x.len())?;
+            previous.copy_from_slice(x);
         }
         if outcome == Ok(Outcome::Stopped(Stop::Interrupt)) {
             setup.context.clear_interrupt();
@@ -407,13 +398,29 @@ impl<T: Scalar> Krylov<T> {
     }
 }
 
-fn space<'a, T: Scalar>(
-    context: &'a Context,
-    weights: &'a [f64],
-    inner: &Option<Arc<dyn Inner<T>>>,
-    scratch: &'a mut Scratch<T>,
-) -> Space<'a, T> {
-    Space::new(context, (!weights.is_empty()).then_some(weights), inner.clone(), scratch)
+fn solver_space<'a, T: Scalar>(setup: &'a Setup, inner: &Option<Arc<dyn Inner<T>>>, scratch: &'a mut Scratch<T>) -> Space<'a, T> {
+    Space::new(&setup.context, setup.weights.as_deref(), inner.clone(), scratch)
+}
+
+/// What can be known to be wrong before anything is made.
+fn checked<T: Scalar>(setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<Settings> {
+    let settings = Settings::read(&setup.options)?;
+    let n = a.nrows();
+    if a.ncols() != n {
+        return Err(Error::size("A", format!("{n} x {}", a.ncols()), "be square"));
+    }
+    if let Some(m) = m.filter(|m| m.nrows() != n || m.ncols() != n) {
+        return Err(Error::size("M", format!("{} x {}", m.nrows(), m.ncols()), format!("be {n} x {n}")));
+    }
+    if m.is_some() && !setup.options.text("preconditioner").is_empty() {
+        return Err(Error::argument("M", "an operator", "be NULL when the key 'preconditioner' is set"));
+    }
+    for (name, values) in [("left", &setup.scaling.left), ("right", &setup.scaling.right), ("weights", &setup.weights)] {
+        if let Some(values) = values.as_ref().filter(|values| values.len() != n) {
+            return Err(Error::size(name, values.len(), format!("be {n}, the order of A")));
+        }
+    }
+    Ok(settings)
 }
 
 fn resize<T: Scalar>(v: &mut Vec<T>, n: usize) -> Result<()> {
@@ -426,16 +433,13 @@ fn resize<T: Scalar>(v: &mut Vec<T>, n: usize) -> Result<()> {
 }
 
 /// Modified Gram-Schmidt, twice; a dependent column becomes zero and then projects nothing.
-fn orthonormal_columns<T: Scalar>(space: &Space<T>, n: usize, columns: &mut [T]) -> Result<()> {
-    if n == 0 {
-        return Ok(());
-    }
-    for j in 0..columns.len() / n {
-        let (done, rest) = columns.split_at_mut(j * n);
+fn orthonormalise<T: Scalar>(space: &Space<T>, n: usize, columns: &mut Columns<T>) -> Result<()> {
+    for j in 0..columns.count {
+        let (done, rest) = columns.data.split_at_mut(j * n);
         let column = &mut rest[..n];
         let before = space.norm(column)?;
         for _ in 0..2 {
-            for q in done.chunks_exact(n) {
+            for q in (0..j).map(|i| &done[i * n..][..n]) {
                 let c = T::narrow(space.dot(q, column)?);
                 kernels::axpy(space.pool(), -c, q, column);
             }
@@ -449,11 +453,11 @@ fn orthonormal_columns<T: Scalar>(space: &Space<T>, n: usize, columns: &mut [T])
 
 /// b' = S1 b, x' = S2 x.
 fn scale_in<T: Scalar>(s: &Scaling, b: &[T], scaled_b: &mut [T], x: &mut [T]) {
-    scaled_b.iter_mut().zip(b).zip(&s.left).for_each(|((v, u), s)| *v = u.scale(*s));
-    x.iter_mut().zip(&s.right).for_each(|(v, s)| *v = v.scale(*s));
+    scaled_b.iter_mut().zip(b).zip(s.left.iter().flatten()).for_each(|((v, u), s)| *v = u.scale(*s));
+    x.iter_mut().zip(s.right.iter().flatten()).for_each(|(v, s)| *v = v.scale(*s));
 }
 
 /// x = S2^-1 x'.
 fn scale_out<T: Scalar>(s: &Scaling, x: &mut [T]) {
-    x.iter_mut().zip(&s.right).for_each(|(v, s)| *v = v.scale(1.0 / s));
+    x.iter_mut().zip(s.right.iter().flatten()).for_each(|(v, s)| *v = v.scale(1.0 / s));
 }

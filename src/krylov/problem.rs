@@ -2,7 +2,7 @@
 
 use super::options::{Norm, Place, Reference, Settings, Verify};
 use crate::linalg::{kernels, Panel, PanelMut, Space};
-use crate::operator::{Operator, Trans};
+use crate::operator::{Columns, Operator, Trans};
 use crate::runtime::context::LOG_CYCLE;
 use crate::runtime::monitor::{Monitor, Progress, Wish};
 use crate::runtime::{Error, Result, Scalar, Stop};
@@ -12,15 +12,15 @@ use std::time::Instant;
 
 /// The user's own convergence test.
 pub trait Converged {
-    /// Whether `norm` at this iteration is good enough; must answer alike on all ranks.
+    /// Whether `norm` at this iteration is good enough.
     fn converged(&mut self, iteration: usize, norm: f64, target: f64) -> Result<bool>;
 }
 
 /// Row and column scaling: the solver works on (S1 A S2^-1)(S2 x) = S1 b.
 #[derive(Default, Clone)]
 pub struct Scaling {
-    pub left: Vec<f64>,
-    pub right: Vec<f64>,
+    pub left: Option<Vec<f64>>,
+    pub right: Option<Vec<f64>>,
     /// Rises with each change.
     pub version: u64,
 }
@@ -29,16 +29,17 @@ pub struct Scaling {
 pub type Identity = [u64; 5];
 
 impl Scaling {
-    pub fn is_empty(&self) -> bool {
-        self.left.is_empty() && self.right.is_empty()
+    pub fn is_identity(&self) -> bool {
+        self.left.is_none() && self.right.is_none()
     }
 }
 
-/// Nullspace vectors, orthonormal in the solver's space, one after the other.
+/// Nullspace vectors, orthonormal in the solver's space. Emptiness is a matter of their count: a
+/// rank may have no rows.
 #[derive(Default)]
 pub struct Nullspaces<T> {
-    pub right: Vec<T>,
-    pub left: Vec<T>,
+    pub right: Columns<T>,
+    pub left: Columns<T>,
 }
 
 #[derive(Default, Clone, Copy, Debug)]
@@ -104,13 +105,14 @@ impl<T: Scalar> Problem<'_, T> {
     }
 
     /// y <- A x (scaled). A failure is kept for the vote of the next reduction; `y` is then zero.
+    /// Until that vote a rank that failed goes on multiplying: the others may wait for its part.
     pub fn apply(&mut self, x: &[T], y: &mut [T]) {
         self.counts.applies += 1;
-        if self.space.failed() {
+        if self.space.ended() {
             return y.fill(T::ZERO);
         }
         let pool = self.space.pool();
-        let done = if self.scaling.is_empty() {
+        let done = if self.scaling.is_identity() {
             self.a.apply_vector(pool, x, y)
         } else {
             let t = &mut *self.work[0];
@@ -125,14 +127,14 @@ impl<T: Scalar> Problem<'_, T> {
 
     /// Y <- A X for several columns at once.
     pub fn apply_panel(&mut self, x: Panel<T>, mut y: PanelMut<T>) {
-        if !self.scaling.is_empty() {
+        if !self.scaling.is_identity() {
             for j in 0..x.ncols {
                 self.apply(x.col(j), y.col(j));
             }
             return;
         }
         self.counts.applies += x.ncols;
-        if !self.space.failed() {
+        if !self.space.ended() {
             match self.a.apply(self.space.pool(), Trans::N, x, y.reborrow()) {
                 Ok(()) => return,
                 Err(e) => self.space.fail(e),
@@ -148,12 +150,12 @@ impl<T: Scalar> Problem<'_, T> {
             return self.project_right(z);
         };
         self.counts.preconditioner_applies += 1;
-        if self.space.failed() {
+        if self.space.ended() {
             z.fill(T::ZERO);
             return Ok(());
         }
         let pool = self.space.pool();
-        let done = if self.scaling.is_empty() {
+        let done = if self.scaling.is_identity() {
             m.apply_vector(pool, r, z)
         } else {
             let t = &mut *self.work[0];
@@ -207,7 +209,7 @@ impl<T: Scalar> Problem<'_, T> {
     /// Norms of a residual vector that was just formed from its definition.
     fn measure(&mut self, r: &[T]) -> Result<()> {
         let scaled = self.finite(self.space.norm(r)?, "A x", r)?;
-        self.true_norm = if self.scaling.left.is_empty() {
+        self.true_norm = if self.scaling.left.is_none() {
             scaled
         } else {
             let mut t = std::mem::take(&mut self.work[0]);
@@ -320,8 +322,8 @@ impl<T: Scalar> Problem<'_, T> {
         if self.space.context.interrupted() {
             self.space.wish(Stop::Interrupt);
         }
-        let good = match &mut self.converged {
-            Some(test) => test.converged(self.counts.iterations, norm, self.target)?,
+        let good = match self.user_test(norm)? {
+            Some(good) => good,
             // Far below rounding there is nothing left to gain: let the true residual decide.
             None => norm <= self.target || (self.settings.verify != Verify::Never && norm <= 0.01 * T::EPSILON * self.rhs_norm),
         };
@@ -355,7 +357,8 @@ impl<T: Scalar> Problem<'_, T> {
     pub fn residual_or_best(&mut self, x: &mut [T], r: &mut [T], slack: f64) -> Result<()> {
         match self.residual(x, false, r) {
             Ok(()) if self.tested_norm <= self.target.max(slack * self.best_norm) => return Ok(()),
-            Ok(()) | Err(Error::NonFinite(_)) => {}
+            Ok(()) => {}
+            Err(Error::NonFinite(_)) if !self.space.ended() => {}
             failed => return failed,
         }
         x.copy_from_slice(self.work[2]);
@@ -399,10 +402,19 @@ impl<T: Scalar> Problem<'_, T> {
 
     /// Whether the residual just formed meets the target.
     pub fn is_met(&mut self) -> Result<bool> {
-        match &mut self.converged {
-            Some(test) => test.converged(self.counts.iterations, self.tested_norm, self.target),
-            None => Ok(self.tested_norm <= self.target),
-        }
+        Ok(self.user_test(self.tested_norm)?.unwrap_or(self.tested_norm <= self.target))
+    }
+
+    /// The answer of the user's own test, if there is one: yes if all ranks say yes.
+    fn user_test(&mut self, norm: f64) -> Result<Option<bool>> {
+        let Some(test) = &mut self.converged else { return Ok(None) };
+        let good = test.converged(self.counts.iterations, norm, self.target).unwrap_or_else(|e| {
+            self.space.fail(e);
+            false
+        });
+        let mut against = [<T::Wide as Scalar>::from_f64(!good as u8 as f64)];
+        self.space.sum(&mut against)?;
+        Ok(Some(against[0].real_part() == 0.0))
     }
 
     pub fn log_cycle(&self, method: &str) {
@@ -416,12 +428,9 @@ impl<T: Scalar> Problem<'_, T> {
 }
 
 /// y <- y - N N^H y for orthonormal columns N.
-fn project<T: Scalar>(space: &Space<T>, columns: &[T], y: &mut [T]) -> Result<()> {
-    let n = y.len();
-    if columns.is_empty() {
-        return Ok(());
-    }
-    for column in columns.chunks_exact(n) {
+fn project<T: Scalar>(space: &Space<T>, columns: &Columns<T>, y: &mut [T]) -> Result<()> {
+    for j in 0..columns.count {
+        let column = &columns.data[j * y.len()..][..y.len()];
         let c = T::narrow(space.dot(column, y)?);
         kernels::axpy(space.pool(), -c, column, y);
     }
@@ -429,15 +438,14 @@ fn project<T: Scalar>(space: &Space<T>, columns: &[T], y: &mut [T]) -> Result<()
 }
 
 /// y <- S^-1 x; no scaling is the identity.
-fn unscale<T: Scalar>(x: &[T], s: &[f64], y: &mut [T]) {
-    if s.is_empty() {
-        y.copy_from_slice(x);
-    } else {
-        y.iter_mut().zip(x).zip(s).for_each(|((v, u), s)| *v = u.scale(1.0 / s));
+fn unscale<T: Scalar>(x: &[T], s: &Option<Vec<f64>>, y: &mut [T]) {
+    match s {
+        None => y.copy_from_slice(x),
+        Some(s) => y.iter_mut().zip(x).zip(s).for_each(|((v, u), s)| *v = u.scale(1.0 / s)),
     }
 }
 
 /// y <- S y.
-fn rescale<T: Scalar>(s: &[f64], y: &mut [T]) {
-    y.iter_mut().zip(s).for_each(|(v, s)| *v = v.scale(*s));
+fn rescale<T: Scalar>(s: &Option<Vec<f64>>, y: &mut [T]) {
+    y.iter_mut().zip(s.iter().flatten()).for_each(|(v, s)| *v = v.scale(*s));
 }

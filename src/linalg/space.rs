@@ -2,7 +2,7 @@
 //! the user's), and one reduction over ranks for each batch of them.
 //!
 //! Ranks decide alike. Each reduction carries slots beside the numbers: a rank that failed says
-//! so there and goes on reducing until all have heard it; wishes to stop (time, interrupt,
+//! so there, and until then goes on calling what communicates; wishes to stop (time, interrupt,
 //! monitor) are granted on all ranks by the same reduction.
 
 use super::{kernels, Panel};
@@ -60,6 +60,8 @@ pub struct Space<'a, T: Scalar> {
     reduce: Option<Arc<dyn Reduce>>,
     scratch: RefCell<&'a mut Scratch<T>>,
     failure: RefCell<Option<Error>>,
+    /// All ranks know that one of them failed.
+    ended: Cell<bool>,
     wishes: Cell<[bool; SLOTS - 1]>,
     granted: Cell<Option<Stop>>,
 }
@@ -78,6 +80,7 @@ impl<'a, T: Scalar> Space<'a, T> {
             reduce: context.reduce_hook(),
             scratch: RefCell::new(scratch),
             failure: RefCell::new(None),
+            ended: Cell::new(false),
             wishes: Cell::new([false; SLOTS - 1]),
             granted: Cell::new(None),
         }
@@ -153,17 +156,15 @@ impl<'a, T: Scalar> Space<'a, T> {
         }
         if let Err(e) = reduce.reduce(Reduction::Sum, raw) {
             self.fail(e.clone());
+            self.ended.set(true);
             return Err(e);
         }
         T::Wide::pack(&raw[..count], values);
         let granted = std::array::from_fn(|i| raw[count + 1 + i] > 0.0);
         let failed = raw[count] > 0.0 || raw[count].is_nan();
         self.grant(granted);
-        match mine {
-            Some(e) => Err(e),
-            None if failed => Err(Error::Remote("the solve was ended by a failure on another rank".to_string())),
-            None => Ok(()),
-        }
+        self.ended.set(self.ended.get() || failed);
+        settled(mine, failed)
     }
 
     fn grant(&self, wishes: [bool; SLOTS - 1]) {
@@ -177,8 +178,9 @@ impl<'a, T: Scalar> Space<'a, T> {
         self.failure.borrow_mut().get_or_insert(error);
     }
 
-    pub fn failed(&self) -> bool {
-        self.failure.borrow().is_some()
+    /// Whether all ranks know of a failure: from here on none calls what communicates.
+    pub fn ended(&self) -> bool {
+        self.ended.get() || (self.reduce.is_none() && self.failure.borrow().is_some())
     }
 
     /// Asks for a stop; granted on all ranks by the next reduction.
@@ -232,5 +234,26 @@ impl<'a, T: Scalar> Space<'a, T> {
         let mut out = [<T::Wide as Scalar>::from_f64(sum)];
         self.sum(&mut out)?;
         Ok(largest * out[0].real_part().sqrt())
+    }
+}
+
+/// A vote outside of any solver's arithmetic: what keeps this rank from going on, if anything. It
+/// meets the vote of an empty [`Space::sum`] on the other ranks.
+pub fn vote(context: &Context, failure: Option<Error>) -> Result<()> {
+    let Some(reduce) = context.reduce_hook() else {
+        return failure.map_or(Ok(()), Err);
+    };
+    let mut raw = [0.0; SLOTS];
+    raw[0] = failure.is_some() as u8 as f64;
+    reduce.reduce(Reduction::Sum, &mut raw)?;
+    settled(failure, raw[0] != 0.0)
+}
+
+/// The outcome of a vote: this rank's own failure goes before those of others.
+fn settled(mine: Option<Error>, failed: bool) -> Result<()> {
+    match mine {
+        Some(e) => Err(e),
+        None if failed => Err(Error::Remote("the solve was ended by a failure on another rank".to_string())),
+        None => Ok(()),
     }
 }

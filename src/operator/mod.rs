@@ -44,6 +44,13 @@ impl Trans {
     }
 }
 
+/// Vectors of one length, one after the other. The count stands for itself: the length may be 0.
+#[derive(Debug, Default, Clone)]
+pub struct Columns<T> {
+    pub count: usize,
+    pub data: Vec<T>,
+}
+
 /// Numbers that the library owns or has borrowed; read anew at each use, so that a borrower sees
 /// what its owner wrote in between.
 pub type Array<T> = Box<dyn Deref<Target = [T]>>;
@@ -117,8 +124,8 @@ struct Node<T: Scalar> {
     ncols: usize,
     context: Arc<Context>,
     body: RwLock<Box<dyn Body<T>>>,
-    right_nullspace: RwLock<Vec<T>>,
-    left_nullspace: RwLock<Vec<T>>,
+    right_nullspace: RwLock<Columns<T>>,
+    left_nullspace: RwLock<Columns<T>>,
 }
 
 /// A linear map from `ncols` to `nrows` local entries. Cloning shares the node. Not `Send`: its
@@ -155,8 +162,8 @@ impl<T: Scalar> Operator<T> {
                 ncols: body.ncols(),
                 context,
                 body: RwLock::new(body),
-                right_nullspace: RwLock::new(Vec::new()),
-                left_nullspace: RwLock::new(Vec::new()),
+                right_nullspace: RwLock::new(Columns { count: 0, data: Vec::new() }),
+                left_nullspace: RwLock::new(Columns { count: 0, data: Vec::new() }),
             }),
         }
     }
@@ -268,16 +275,16 @@ impl<T: Scalar> Operator<T> {
             kept.extend_from_slice(vectors.col(j));
         }
         let slot = if side == Side::Right { &self.node.right_nullspace } else { &self.node.left_nullspace };
-        *slot.try_write().map_err(|_| busy())? = kept;
+        *slot.try_write().map_err(|_| busy())? = Columns { count: vectors.ncols, data: kept };
         self.node.version.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// The attached columns, one after the other; empty where there are none.
-    pub fn nullspace(&self, side: Side) -> Result<Vec<T>> {
+    /// A copy of the attached columns.
+    pub fn nullspace(&self, side: Side) -> Result<Columns<T>> {
         let slot = if side == Side::Right { &self.node.right_nullspace } else { &self.node.left_nullspace };
         let kept = slot.try_read().map_err(|_| busy())?;
-        memory::copied(&kept, "nullspace")
+        Ok(Columns { count: kept.count, data: memory::copied(&kept.data, "nullspace")? })
     }
 }
 
@@ -285,10 +292,8 @@ fn busy() -> Error {
     Error::Busy("the operator is in use by another call".to_string())
 }
 
-/// Applies a body that knows single vectors only, column by column.
+/// Applies a body that knows single vectors only, column by column; all of them even if one fails,
+/// because other ranks may wait for this one's part in each.
 pub fn by_column<T: Scalar>(x: Panel<T>, mut y: PanelMut<T>, mut one: impl FnMut(&[T], &mut [T]) -> Result<()>) -> Result<()> {
-    for j in 0..x.ncols {
-        one(x.col(j), y.col(j))?;
-    }
-    Ok(())
+    (0..x.ncols).fold(Ok(()), |done, j| done.and(one(x.col(j), y.col(j))))
 }

@@ -93,10 +93,8 @@ if command -v mpicxx >/dev/null; then
 fi
 
 compile test_mpi tests/mpi/test_mpi.c -std=c11 && for ranks in 1 2 3; do run test_mpi "$ranks"; done
-# A failure on one rank among several, and a rank without rows, still hang some methods (docs/krylov.md,
-# "Under MPI"): until then these two run whole on one rank, and on more only the cases that are mended.
-compile test_failure tests/mpi/test_failure.c -std=c11 && run test_failure 1
-compile test_empty tests/mpi/test_empty.c -std=c11 && run test_empty 1
+compile test_failure tests/mpi/test_failure.c -std=c11 && for ranks in 1 2 3; do run test_failure "$ranks"; done
+compile test_empty tests/mpi/test_empty.c -std=c11 && for ranks in 1 2 3; do run test_empty "$ranks"; done
 # Once more with reductions that are split into three numbers a call.
 compile test_split tests/mpi/test_mpi.c -std=c11 -DRKN_MPI_MAX_COUNT=3 && run test_split 3 hook && run test_split 3 rtol
 

@@ -92,7 +92,9 @@ impl<T: Scalar> Body<T> for Block<T> {
         *self.col_starts.last().expect("the end is present")
     }
 
+    /// All blocks are applied even if one fails, as in a product.
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
+        let mut done = Ok(());
         let by_row = trans == Trans::N;
         let (outs, ins) = if by_row { (&self.row_starts, &self.col_starts) } else { (&self.col_starts, &self.row_starts) };
         for (o, out) in outs.windows(2).enumerate() {
@@ -103,18 +105,18 @@ impl<T: Scalar> Body<T> for Block<T> {
                 let Some(part) = (if by_row { self.at(o, i) } else { self.at(i, o) }) else { continue };
                 let source = rows(&x, source[0], source[1]);
                 if !written {
-                    part.apply(pool, trans, source, target.reborrow())?;
+                    done = done.and(part.apply(pool, trans, source, target.reborrow()));
                     written = true;
                     continue;
                 }
-                self.work.with(memory::product(nrows, x.ncols, "work panel")?, |work| {
+                done = done.and(self.work.with(memory::product(nrows, x.ncols, "work panel")?, |work| {
                     part.apply(pool, trans, source, PanelMut::packed(work, nrows, x.ncols))?;
                     add(pool, T::ONE, Panel::packed(work, nrows, x.ncols), target.reborrow());
                     Ok(())
-                })?;
+                }));
             }
         }
-        Ok(())
+        done
     }
 
     fn entries(&self, entry: &mut dyn FnMut(usize, usize, T)) -> Result<()> {

@@ -30,14 +30,18 @@ impl<T: Scalar> Body<T> for Product<T> {
         self.parts[1].ncols()
     }
 
-    /// (A B) x = A (B x); (A B)^T x = B^T (A^T x), and so with H.
+    /// (A B) x = A (B x); (A B)^T x = B^T (A^T x), and so with H. The second factor is applied even if
+    /// the first fails, because other ranks may wait for this one's part in it.
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
         let [a, b] = &self.parts;
         let (first, second) = if trans == Trans::N { (b, a) } else { (a, b) };
         let inner = a.ncols();
         self.work.with(memory::product(inner, x.ncols, "work panel")?, |work| {
-            first.apply(pool, trans, x, PanelMut::packed(work, inner, x.ncols))?;
-            second.apply(pool, trans, Panel::packed(work, inner, x.ncols), y)
+            let done = first.apply(pool, trans, x, PanelMut::packed(work, inner, x.ncols));
+            if done.is_err() {
+                work.fill(T::ZERO);
+            }
+            done.and(second.apply(pool, trans, Panel::packed(work, inner, x.ncols), y))
         })
     }
 

@@ -33,14 +33,15 @@ impl<T: Scalar> Body<T> for Sum<T> {
         self.parts[0].ncols()
     }
 
+    /// The second term is applied even if the first fails, as in a product.
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, mut y: PanelMut<T>) -> Result<()> {
         let ([a, b], [alpha, beta]) = (&self.parts, self.factors.map(|f| trans.of(f)));
-        a.apply(pool, trans, x, y.reborrow())?;
+        let first = a.apply(pool, trans, x, y.reborrow());
         if alpha != T::ONE {
             scale(pool, alpha, y.reborrow());
         }
         self.work.with(memory::product(y.nrows, x.ncols, "work panel")?, |work| {
-            b.apply(pool, trans, x, PanelMut::packed(work, y.nrows, y.ncols))?;
+            first.and(b.apply(pool, trans, x, PanelMut::packed(work, y.nrows, y.ncols)))?;
             add(pool, beta, Panel::packed(work, y.nrows, y.ncols), y);
             Ok(())
         })

@@ -112,8 +112,10 @@ impl<T: Scalar> Chebyshev<T> {
             d.iter_mut().zip(&*r).for_each(|(d, r)| *d = r.scale(1.0 / theta));
             x.copy_from_slice(d);
             let mut rho = delta / theta;
+            let mut done = Ok(());
             for _ in 1..self.degree {
-                self.a.apply(pool, trans, Panel::column(d), PanelMut::column(w))?;
+                // To the end even after a failure: other ranks may wait for this one's part.
+                done = done.and(self.a.apply(pool, trans, Panel::column(d), PanelMut::column(w)));
                 scale(pool, &self.inverse, false, w, z);
                 let next = 1.0 / (2.0 * theta / delta - rho);
                 let (keep, add) = (next * rho, 2.0 * next / delta);
@@ -124,7 +126,7 @@ impl<T: Scalar> Chebyshev<T> {
                     *x += *d;
                 }
             }
-            Ok(())
+            done
         })
     }
 }
