@@ -223,7 +223,8 @@ typedef struct rkn_progress {
 typedef int32_t (*rkn_monitor_fn)(void *user, const struct rkn_progress *progress);
 
 // The caller's own convergence test: sets `*converged` to 1 to accept, 0 to go on. Over several
-// ranks it holds when it holds on all, at the price of a reduction a test. It replaces residual_norm <= target. Return 0; other values end the solve
+// ranks it holds when it holds on all, at the price of a reduction a test. It replaces
+// residual_norm <= target. Return 0; other values end the solve
 // with RKN_ERR_CALLBACK.
 typedef int32_t (*rkn_converged_fn)(void *user,
                                     int64_t iteration,

@@ -81,7 +81,8 @@ pub struct rkn_progress {
 pub type rkn_monitor_fn = Option<unsafe extern "C" fn(user: *mut c_void, progress: *const rkn_progress) -> i32>;
 
 /// The caller's own convergence test: sets `*converged` to 1 to accept, 0 to go on. Over several
-/// ranks it holds when it holds on all, at the price of a reduction a test. It replaces residual_norm <= target. Return 0; other values end the solve
+/// ranks it holds when it holds on all, at the price of a reduction a test. It replaces
+/// residual_norm <= target. Return 0; other values end the solve
 /// with RKN_ERR_CALLBACK.
 pub type rkn_converged_fn =
     Option<unsafe extern "C" fn(user: *mut c_void, iteration: i64, residual_norm: f64, target: f64, converged: *mut i32) -> i32>;

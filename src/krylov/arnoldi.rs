@@ -4,12 +4,21 @@
 //!   A Z = C B + V_{s+1} Hbar,   A U = C D,   C^H C = I,  V^H V = I,  C^H V = 0.
 //!
 //! The basis may be stored in a lower precision `S` than the vectors `T`: then the relations hold
-//! to that precision, and every cycle starts again from a true residual.
+//! to that precision, and every cycle starts again from a true residual. Search vectors are kept as
+//! they are: rounded, those of U, which are long where A is small, would no longer have the images C.
 //!
-//! Orthogonalisation is classical Gram-Schmidt with one reduction a pass. The length of the
-//! remainder follows from Pythagoras, before it is formed: so it is known whether a second pass is
-//! due (Daniel, Gragg, Kaufman, Stewart 1976: if less than 0.7 of the length is left), and then its
-//! inner products are taken in the sweep that forms the remainder.
+//! Orthogonalisation is classical Gram-Schmidt, twice, in one sweep and one reduction a step: the
+//! second pass over a basis vector takes its products in the same sweep as the first pass over the
+//! image of that vector, one step later (delayed reorthogonalisation: Bielich, Langou, Thomas,
+//! Swirydowicz, Yamazaki, Boman, "Low-synch Gram-Schmidt with delayed reorthogonalization for Krylov
+//! solvers", Parallel Computing 112 (2022)). With v~ the vector before its second pass, p = W^H v~ and
+//! nu = ||v~ - W p||,
+//!
+//!   v = (v~ - W p) / nu,   alpha v~ = W (alpha p) + (alpha nu) v,   v^H w = (v~^H w - p^H W^H w) / nu:
+//!
+//! what the last step called its coefficients is amended, and the search vector stays the one that
+//! belongs to v~, because A z~ = w is decomposed as it is. The length of a remainder follows from
+//! Pythagoras; where that cancels, a pass is made at once.
 
 use super::problem::{Problem, Verdict};
 use crate::linalg::small::Hessenberg;
@@ -17,16 +26,9 @@ use crate::linalg::{kernels, Panel};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Result, Scalar, Wide};
 
-/// A remainder shorter than this share of the vector is orthogonalised again: twice is then enough.
-const SELECTIVE: f64 = std::f64::consts::FRAC_1_SQRT_2;
-
-/// When a second pass is made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Passes {
-    Selective,
-    Twice,
-    Once,
-}
+/// A remainder shorter than this share of the vector is orthogonalised again at once: it has lost so
+/// many digits that the delayed pass would come too late for its own image.
+const CANCELLED: f64 = 0.05;
 
 pub struct Arnoldi<T: Scalar, S: Scalar<Wide = T::Wide>> {
     n: usize,
@@ -37,20 +39,25 @@ pub struct Arnoldi<T: Scalar, S: Scalar<Wide = T::Wide>> {
     /// [C V].
     pub w: Vec<S>,
     /// [U Z], if search vectors are kept.
-    pub z: Vec<S>,
+    pub z: Vec<T>,
     keeps_search: bool,
     pub hessenberg: Hessenberg<T::Wide>,
     /// C^H A Z, `capacity` rows a column.
     pub b: Vec<T::Wide>,
     /// C^H r at the start of the cycle.
     c0: Vec<T::Wide>,
-    /// The current unit vector, its preconditioned twin and its image.
+    /// The vectors v~ in terms of V, `capacity` rows a column: what is needed to go from one to the
+    /// other where search vectors are not kept.
+    raw: Vec<T::Wide>,
+    /// The current unit vector v~, its preconditioned twin (where that is not kept in `z`) and its image.
     v: Vec<T>,
     zv: Vec<T>,
     image: Vec<T>,
     coefficients: Vec<T::Wide>,
     narrow: Vec<T>,
-    passes: Passes,
+    /// The length that v~ had before it was scaled.
+    alpha: f64,
+    delayed: bool,
 }
 
 /// How a cycle ended.
@@ -70,21 +77,19 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
             capacity,
             k: 0,
             w: memory::filled(columns, S::ZERO, "Krylov basis")?,
-            z: memory::filled(if keeps_search { columns } else { 0 }, S::ZERO, "search vectors")?,
+            z: memory::filled(if keeps_search { columns } else { 0 }, T::ZERO, "search vectors")?,
             keeps_search,
             hessenberg: Hessenberg::new(capacity)?,
             b: memory::filled(capacity * capacity, zero, "projections")?,
             c0: memory::filled(capacity, zero, "projections")?,
             v: memory::filled(n, T::ZERO, "Krylov vector")?,
-            zv: memory::filled(n, T::ZERO, "Krylov vector")?,
+            zv: memory::filled(if keeps_search { 0 } else { n }, T::ZERO, "Krylov vector")?,
             image: memory::filled(n, T::ZERO, "Krylov vector")?,
+            raw: memory::filled(if keeps_search { 0 } else { capacity * capacity }, zero, "projections")?,
             coefficients: memory::filled(2 * capacity + 4, zero, "coefficients")?,
-            narrow: memory::filled(capacity + 2, T::ZERO, "coefficients")?,
-            passes: match options.text("orthogonalization") {
-                "selective" => Passes::Selective,
-                "twice" => Passes::Twice,
-                _ => Passes::Once,
-            },
+            narrow: memory::filled(2 * capacity + 4, T::ZERO, "coefficients")?,
+            alpha: 0.0,
+            delayed: options.text("orthogonalization") == "delayed",
         })
     }
 
@@ -110,6 +115,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
             }
         }
         kernels::scale(p.space.pool(), 1.0 / norm, &mut self.v);
+        self.alpha = norm;
         self.store_basis(self.k);
         while self.k + self.steps() < self.capacity && norm > floor {
             let exhausted = self.step(p)?;
@@ -157,70 +163,117 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
     fn step(&mut self, p: &mut Problem<T>) -> Result<bool> {
         let (n, j) = (self.n, self.steps());
         let columns = self.k + j + 1;
-        if !self.keeps_search || S::KIND == T::KIND {
-            p.forward(&self.v, &mut self.zv, &mut self.image)?;
-            if self.keeps_search {
-                kernels::convert(&self.zv, &mut self.z[(self.k + j) * n..][..n]);
-            }
-        } else {
-            // The image must be that of the rounded search vector.
-            p.search_direction(&self.v, &mut self.zv)?;
-            let kept = &mut self.z[(self.k + j) * n..][..n];
-            kernels::convert(&self.zv, kept);
-            kernels::convert(kept, &mut self.zv);
-            p.image(&self.zv, &mut self.image)?;
-        }
-        let (before, after) = self.orthogonalise(p, columns)?;
+        let zv = if self.keeps_search { &mut self.z[(self.k + j) * n..][..n] } else { &mut self.zv[..] };
+        p.forward(&self.v, zv, &mut self.image)?;
+        let before = if self.delayed { self.project_pair(p, columns)? } else { self.project_image(p, columns)? };
+        let after = self.remainder(p, columns, before)?;
         let b = &mut self.b[j * self.capacity..][..self.k];
         b.copy_from_slice(&self.coefficients[..self.k]);
-        let column = &self.coefficients[self.k..columns];
         let exhausted = after <= before * T::EPSILON.max(S::EPSILON) * 4.0;
-        self.hessenberg.push(column, if exhausted { 0.0 } else { after });
+        self.hessenberg.push(&self.coefficients[self.k..columns], if exhausted { 0.0 } else { after });
         if !exhausted {
             kernels::scaled_copy(p.space.pool(), 1.0 / after, &self.image, &mut self.v);
+            self.alpha = after;
             self.store_basis(self.k + j + 1);
         }
         Ok(exhausted)
     }
 
-    /// image <- (I - W W^H) image, its coefficients in `coefficients`. Returns the norms before and
-    /// after.
-    fn orthogonalise(&mut self, p: &mut Problem<T>, columns: usize) -> Result<(f64, f64)> {
+    /// image <- (I - W W^H) image, `coefficients` <- W^H image. Returns the norm before.
+    fn project_image(&mut self, p: &mut Problem<T>, columns: usize) -> Result<f64> {
         let basis = Panel::packed(&self.w, self.n, columns);
-        let (first, second) = self.coefficients.split_at_mut(columns + 1);
-        p.space.local(basis, &self.image, first);
-        p.space.local(Panel::column(&self.image), &self.image, &mut first[columns..]);
-        let (before, taken) = settled(p, first)?;
+        let products = &mut self.coefficients[..columns + 1];
+        p.space.local(basis, &self.image, products);
+        p.space.local(Panel::column(&self.image), &self.image, &mut products[columns..]);
+        p.space.sum(products)?;
+        let before = length(products[columns]);
         p.finite(before, "A x", &self.image)?;
-        let mut square = before * before - taken;
-        negated(&first[..columns], &mut self.narrow);
-        let again = match self.passes {
-            Passes::Selective => square < SELECTIVE * SELECTIVE * before * before,
-            Passes::Twice => true,
-            Passes::Once => false,
-        };
-        if !again {
-            kernels::add(p.space.pool(), basis, &self.narrow[..columns], &mut self.image);
-            return Ok((before, square.max(0.0).sqrt()));
+        negated(&products[..columns], &mut self.narrow);
+        kernels::add(p.space.pool(), basis, &self.narrow[..columns], &mut self.image);
+        Ok(before)
+    }
+
+    /// As `project_image`, and the second pass over the last basis vector, in one sweep for the products
+    /// and one for the differences.
+    fn project_pair(&mut self, p: &mut Problem<T>, columns: usize) -> Result<f64> {
+        let (n, last) = (self.n, columns - 1);
+        let basis = Panel::packed(&self.w, n, columns);
+        let products = &mut self.coefficients[..2 * columns + 1];
+        p.space.local_pair(basis, [&self.v, &self.image], products);
+        p.space.sum(products)?;
+        let before = length(products[2 * columns]);
+        p.finite(before, "A x", &self.image)?;
+        let (of_v, of_image) = products.split_at_mut(columns);
+        let taken: f64 = of_v[..last].iter().map(|c| c.norm_sqr()).sum();
+        let nu = (of_v[last].real_part() - taken).max(0.0).sqrt();
+        let crossed = of_v[..last].iter().zip(&*of_image).fold(of_image[last], |sum, (p, w)| sum - p.conj() * *w);
+        of_image[last] = crossed.scale(1.0 / nu);
+        // v <- v~ - W p; image <- image - W (q - p h / nu) - v~ h / nu, where h = v^H image.
+        let h = of_image[last].scale(1.0 / nu);
+        let (first, second) = self.narrow.split_at_mut(columns);
+        negated(&of_v[..last], first);
+        first[last] = T::ZERO;
+        for ((c, p), q) in second.iter_mut().zip(&of_v[..last]).zip(&*of_image) {
+            *c = T::narrow(*p * h - *q);
+        }
+        second[last] = T::narrow(-h);
+        kernels::add_pair(p.space.pool(), basis, [first, &second[..columns]], [&mut self.v, &mut self.image]);
+        kernels::scaled_copy(p.space.pool(), 1.0 / nu, &self.v, &mut self.w[last * n..][..n]);
+        self.amend(last, nu);
+        self.coefficients.copy_within(columns..2 * columns, 0);
+        Ok(before)
+    }
+
+    /// Takes the second pass over column `last`, whose products stand in `coefficients`, into the
+    /// relations of the step that made it.
+    fn amend(&mut self, last: usize, nu: f64) {
+        let (k, j) = (self.k, self.steps());
+        if !self.keeps_search {
+            let raw = &mut self.raw[j * self.capacity..][..j + 1];
+            raw[..j].copy_from_slice(&self.coefficients[k..last]);
+            raw[j] = <T::Wide as Scalar>::from_f64(nu);
+        }
+        let alpha = self.alpha;
+        self.coefficients[..last].iter_mut().for_each(|c| *c = c.scale(alpha));
+        let (of_c, of_v) = self.coefficients[..last].split_at(k);
+        if j == 0 {
+            self.c0[..k].iter_mut().zip(of_c).for_each(|(c, more)| *c += *more);
+            self.hessenberg.start(alpha * nu);
+        } else {
+            self.b[(j - 1) * self.capacity..][..k].iter_mut().zip(of_c).for_each(|(b, more)| *b += *more);
+            self.hessenberg.amend(of_v, alpha * nu);
+        }
+    }
+
+    /// The norm of the image less its projection: by Pythagoras, or after one more pass, whose
+    /// coefficients are added.
+    fn remainder(&mut self, p: &mut Problem<T>, columns: usize, before: f64) -> Result<f64> {
+        let taken: f64 = self.coefficients[..columns].iter().map(|c| c.norm_sqr()).sum();
+        let square = before * before - taken;
+        if square >= CANCELLED * CANCELLED * before * before {
+            return Ok(square.sqrt());
         }
         p.counts.reorthogonalizations += 1;
+        let basis = Panel::packed(&self.w, self.n, columns);
+        let (first, second) = self.coefficients.split_at_mut(columns);
         let second = &mut second[..columns + 1];
-        p.space.add_then_local(basis, &self.narrow[..columns], &mut self.image, second);
-        let (remaining, taken) = settled(p, second)?;
+        p.space.local(basis, &self.image, second);
+        p.space.local(Panel::column(&self.image), &self.image, &mut second[columns..]);
+        p.space.sum(second)?;
         negated(&second[..columns], &mut self.narrow);
         kernels::add(p.space.pool(), basis, &self.narrow[..columns], &mut self.image);
-        square = remaining * remaining - taken;
-        if square < 0.5 * remaining * remaining {
-            // The remainder is rounding noise, or nearly: measure it.
-            square = p.space.norm(&self.image)?.powi(2);
+        first.iter_mut().zip(&*second).for_each(|(h, c)| *h += *c);
+        let (remaining, taken) = (length(second[columns]).powi(2), second[..columns].iter().map(|c| c.norm_sqr()).sum::<f64>());
+        if remaining - taken < 0.5 * remaining {
+            // Rounding noise, or nearly: measure it.
+            return p.space.norm(&self.image);
         }
-        first.iter_mut().zip(second).take(columns).for_each(|(h, c)| *h += *c);
-        Ok((before, square.max(0.0).sqrt()))
+        Ok((remaining - taken).sqrt())
     }
 
     /// The coefficients of the present cycle: first those of U, `D^-1 (C^H r - B y)` with D from
-    /// `lengths`, then y.
-    pub fn solution(&mut self, lengths: &[f64]) -> &[T] {
+    /// `scales`, then y.
+    pub fn solution(&mut self, scales: &[f64]) -> &[T] {
         let (k, s) = (self.k, self.steps());
         let (y, rest) = self.coefficients.split_at_mut(s);
         self.hessenberg.solution(y);
@@ -232,7 +285,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
             }
         }
         for (i, v) in u.iter().enumerate() {
-            self.narrow[i] = T::narrow(v.scale(1.0 / lengths[i]));
+            self.narrow[i] = T::narrow(v.scale(1.0 / scales[i]));
         }
         for (j, v) in y.iter().enumerate() {
             self.narrow[k + j] = T::narrow(*v);
@@ -242,8 +295,8 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
 
     /// x <- x + [U Z] y for the coefficients of [`Arnoldi::solution`], or x + M (V y) where search
     /// vectors are not kept.
-    pub fn update(&mut self, p: &mut Problem<T>, lengths: &[f64], x: &mut [T]) -> Result<()> {
-        let count = self.solution(lengths).len();
+    pub fn update(&mut self, p: &mut Problem<T>, scales: &[f64], x: &mut [T]) -> Result<()> {
+        let count = self.solution(scales).len();
         if count == 0 {
             return Ok(());
         }
@@ -252,6 +305,14 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
             kernels::add(p.space.pool(), search, &self.narrow[..count], x);
             return Ok(());
         }
+        // V~ y = V (R y), R the columns of `raw`.
+        let y = &mut self.coefficients[..count];
+        if self.delayed {
+            for i in 0..count {
+                y[i] = (i..count).fold(<T::Wide as Scalar>::ZERO, |sum, j| sum + self.raw[j * self.capacity + i] * y[j]);
+            }
+        }
+        y.iter().zip(&mut self.narrow).for_each(|(y, narrow)| *narrow = T::narrow(*y));
         let basis = Panel::packed(&self.w, self.n, count);
         self.v.fill(T::ZERO);
         kernels::add(p.space.pool(), basis, &self.narrow[..count], &mut self.v);
@@ -261,13 +322,9 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
     }
 }
 
-/// Sums a batch of products [W^H w, w^H w] over ranks: the norm of w, and the squared norm of the
-/// coefficients.
-fn settled<T: Scalar>(p: &Problem<T>, products: &mut [T::Wide]) -> Result<(f64, f64)> {
-    p.space.sum(products)?;
-    let (square, coefficients) = products.split_last().expect("at least the norm");
-    let norm = if square.finite() { square.real_part().max(0.0).sqrt() } else { f64::NAN };
-    Ok((norm, coefficients.iter().map(|c| c.norm_sqr()).sum()))
+/// The square root of a product x^H x.
+fn length<W: Wide>(square: W) -> f64 {
+    if square.finite() { square.real_part().max(0.0).sqrt() } else { f64::NAN }
 }
 
 fn negated<T: Scalar>(coefficients: &[T::Wide], out: &mut [T]) {

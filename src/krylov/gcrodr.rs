@@ -7,16 +7,16 @@
 //!
 //! | paper        | here                                       |
 //! |--------------|--------------------------------------------|
-//! | U_k          | `arnoldi.z`, first k columns, unit length   |
+//! | U_k          | `arnoldi.z`, first k columns                |
 //! | C_k          | `arnoldi.w`, first k columns: A U = C D     |
-//! | D_k          | `lengths`, 1 / ||u_j||                      |
+//! | D_k          | `scales`; ones but where U would leave the range of its precision |
 //! | V, Z         | the columns behind them                    |
-//! | M^-1-side U  | `krylov_u`: U in Krylov coordinates         |
+//! | M^-1 U       | `krylov_u`, up to rounding and the age of M |
 //! | B_k, Hbar    | `arnoldi.b`, `arnoldi.hessenberg`          |
 //! | Gbar         | `g` = [D B; 0 Hbar]                        |
 //!
 //! Differs from the paper: the harmonic Ritz problem is solved from a QR factorisation of Gbar
-//! (`linalg::small::Ritz`); U is kept in solution coordinates, so it survives a change of the
+//! (`linalg::small::Ritz`), which does not depend on the lengths of U's columns; U is kept in solution coordinates, so it survives a change of the
 //! preconditioner; A U is not renewed when the operator has not changed; every cycle starts from
 //! a residual formed as b - A x.
 
@@ -29,10 +29,16 @@ use super::{Method, Outcome};
 use crate::linalg::small::{self, Ritz};
 use crate::linalg::{kernels, Panel, PanelMut};
 use crate::runtime::options::Options;
-use crate::runtime::{memory, Error, Result, Scalar};
+use crate::runtime::{memory, Error, Result, Scalar, Wide};
 
 /// Columns of U that the operator is applied to at once.
 const BATCH: usize = 4;
+
+/// The next recycled vectors are scaled where they are longer than this or shorter than its inverse.
+const LONG: f64 = (1u64 << 40) as f64;
+
+/// The ratio of pivots up to which one pass of Cholesky-QR is as good as two.
+const WELL_CONDITIONED: f64 = 3.0;
 
 /// A column of A U that keeps less than this share of its length beside the others (squared) is
 /// dropped: Cholesky-QR cannot tell it from them.
@@ -49,7 +55,7 @@ pub struct Gcrodr<T: Scalar, S: Scalar<Wide = T::Wide>> {
     /// U_v: what U is in the coordinates of the Krylov space, where A M U_v was C D when M last was
     /// what it then was. Only directions to test against, so age does not matter.
     krylov_u: Vec<S>,
-    lengths: Vec<f64>,
+    scales: Vec<f64>,
     /// Names the operator that C = A U D^-1 belongs to; `None` when C must be renewed.
     image_of: Option<Identity>,
     ritz: Ritz<T::Wide>,
@@ -58,12 +64,16 @@ pub struct Gcrodr<T: Scalar, S: Scalar<Wide = T::Wide>> {
     new_c: Vec<T::Wide>,
     new_u: Vec<T::Wide>,
     coefficients: Vec<S>,
-    gram: Vec<S>,
     tile: Vec<S>,
-    /// A batch of columns of U and of A U in working precision.
-    columns: [Vec<T>; 2],
+    /// The same for search vectors.
+    search_coefficients: Vec<T>,
+    search_tile: Vec<T>,
+    gram: Vec<S>,
+    /// A batch of columns of A U in working precision.
+    columns: Vec<T>,
     pivots: Vec<usize>,
     left: Vec<f64>,
+    unit: Vec<T::Wide>,
 }
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
@@ -77,7 +87,6 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         let small = || memory::filled(square, zero, "projected problem");
         let left = options.text("side") == "left";
         let tests_search = options.text("test_basis") == "search";
-        let panel = || memory::filled(memory::product(n, BATCH.min(recycle + 1), "recycled image")?, T::ZERO, "recycled image");
         Ok(Gcrodr {
             arnoldi: Arnoldi::new(n, m, true, options)?,
             r: memory::filled(n, T::ZERO, "residual")?,
@@ -85,7 +94,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
             recycle,
             tests_search,
             krylov_u: memory::filled(if tests_search { 0 } else { memory::product(n, recycle + 1, "recycle space")? }, S::ZERO, "recycle space")?,
-            lengths: memory::with_capacity(recycle + 1, "recycle space")?,
+            scales: memory::with_capacity(recycle + 1, "recycle space")?,
             image_of: None,
             ritz: Ritz::new(m)?,
             g: small()?,
@@ -93,11 +102,14 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
             new_c: small()?,
             new_u: small()?,
             coefficients: memory::filled(square, S::ZERO, "projected problem")?,
-            gram: memory::filled(square, S::ZERO, "projected problem")?,
             tile: memory::filled(kernels::rotate_len(recycle + 1), S::ZERO, "projected problem")?,
-            columns: [panel()?, panel()?],
+            search_coefficients: memory::filled(square, T::ZERO, "projected problem")?,
+            search_tile: memory::filled(kernels::rotate_len(recycle + 1), T::ZERO, "projected problem")?,
+            gram: memory::filled(square, S::ZERO, "projected problem")?,
+            columns: memory::filled(memory::product(n, BATCH.min(recycle + 1), "recycled image")?, T::ZERO, "recycled image")?,
             pivots: memory::with_capacity(recycle + 1, "recycle space")?,
             left: memory::with_capacity(recycle + 1, "recycle space")?,
+            unit: memory::filled(recycle + 1, zero, "recycle space")?,
         })
     }
 
@@ -106,10 +118,10 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         let (k, n) = (self.arnoldi.k, self.r.len());
         let left = p.settings.place == Place::Left && p.m.is_some();
         let before = p.counts.applies;
-        let [u, c] = &mut self.columns;
+        let c = &mut self.columns;
         for first in (0..k).step_by(BATCH) {
             let count = BATCH.min(k - first);
-            kernels::convert(&self.arnoldi.z[first * n..(first + count) * n], u);
+            let u = &self.arnoldi.z[first * n..][..count * n];
             if left {
                 for j in 0..count {
                     p.image(&u[j * n..][..n], &mut c[j * n..][..n])?;
@@ -121,44 +133,65 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         }
         p.counts.recycle_applies += p.counts.applies - before;
         self.orthonormalise_images(p)?;
-        self.normalise_lengths(p)
+        self.keep_in_range(p)
     }
 
-    /// Cholesky-QR of C = A U, twice, with pivoting: C <- C P R^-1, U <- U P R^-1. Dependent
-    /// columns are dropped from both.
+    /// Cholesky-QR of C = A U with pivoting, twice unless once is enough: C <- C P R^-1, U <- U P R^-1.
+    /// Dependent columns are dropped from both.
     fn orthonormalise_images(&mut self, p: &mut Problem<T>) -> Result<()> {
-        let n = self.r.len();
-        for _ in 0..2 {
-            let k = self.arnoldi.k;
-            self.gram_of_images(p, k)?;
-            small::pivoted_cholesky(&mut self.g, k, DEPENDENT, &mut self.pivots, &mut self.left, &mut self.new_u);
+        let (n, k) = (self.r.len(), self.arnoldi.k);
+        for pass in 0..2 {
+            let height = self.arnoldi.k;
+            self.gram_of_images(p, height)?;
+            small::pivoted_cholesky(&mut self.g, height, DEPENDENT, &mut self.pivots, &mut self.left, &mut self.new_u);
             let rank = self.pivots.len();
-            // Columns of P R^-1.
-            for j in 0..rank {
-                let column = &mut self.new_c[..rank];
-                column.fill(<T::Wide as Scalar>::ZERO);
-                column[j] = <T::Wide as Scalar>::ONE;
-                small::solve_upper(&self.new_u, k, rank, column);
-                let q = &mut self.coefficients[j * k..(j + 1) * k];
-                q.fill(S::ZERO);
-                for (i, pivot) in self.pivots.iter().enumerate() {
-                    q[*pivot] = S::narrow(column[i]);
-                }
-            }
-            kernels::rotate(&mut self.arnoldi.w, n, k, &self.coefficients, rank, &mut self.tile);
-            kernels::rotate(&mut self.arnoldi.z, n, k, &self.coefficients, rank, &mut self.tile);
-            if !self.tests_search {
-                kernels::rotate(&mut self.krylov_u, n, k, &self.coefficients, rank, &mut self.tile);
-            }
             self.arnoldi.k = rank;
+            if rank == 0 {
+                return Ok(());
+            }
+            self.columns_of_inverse(height, rank);
+            kernels::rotate(&mut self.arnoldi.w, n, height, &self.coefficients, rank, &mut self.tile);
+            if pass == 0 {
+                std::mem::swap(&mut self.yt, &mut self.new_c);
+                let pivot = |j: usize| self.new_u[j * height + j].real_part();
+                if pivot(0) <= WELL_CONDITIONED * pivot(rank - 1) {
+                    break;
+                }
+            } else {
+                small::multiply(&self.yt, k, height, &self.new_c, rank, &mut self.g);
+                std::mem::swap(&mut self.yt, &mut self.g);
+            }
+        }
+        let rank = self.arnoldi.k;
+        narrow(&self.yt[..k * rank], &mut self.search_coefficients);
+        kernels::rotate(&mut self.arnoldi.z, n, k, &self.search_coefficients, rank, &mut self.search_tile);
+        if !self.tests_search {
+            narrow(&self.yt[..k * rank], &mut self.coefficients);
+            kernels::rotate(&mut self.krylov_u, n, k, &self.coefficients, rank, &mut self.tile);
         }
         Ok(())
+    }
+
+    /// `new_c` and `coefficients` <- P R^-1, `height x rank`, from the factor in `new_u`.
+    fn columns_of_inverse(&mut self, height: usize, rank: usize) {
+        let column = &mut self.unit[..rank];
+        for j in 0..rank {
+            column.fill(<T::Wide as Scalar>::ZERO);
+            column[j] = <T::Wide as Scalar>::ONE;
+            small::solve_upper(&self.new_u, height, rank, column);
+            let q = &mut self.new_c[j * height..][..height];
+            q.fill(<T::Wide as Scalar>::ZERO);
+            for (pivot, v) in self.pivots.iter().zip(&*column) {
+                q[*pivot] = *v;
+            }
+        }
+        narrow(&self.new_c[..height * rank], &mut self.coefficients);
     }
 
     /// g <- C^H C over all ranks.
     fn gram_of_images(&mut self, p: &mut Problem<T>, k: usize) -> Result<()> {
         let n = self.r.len();
-        self.local_products(p, Columns::C, 0..k, 0..k, Target::G(k));
+        self.local_products(p, Columns::C, k, k, Target::G);
         let g = &mut self.g[..k * k];
         p.space.sum(g)?;
         if g.iter().any(|v| !v.finite()) {
@@ -172,57 +205,58 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         Ok(())
     }
 
-    /// Local inner products of columns of [C V] with columns of [C V] or [U Z], column by column
-    /// into `g` or `yt`.
-    fn local_products(&mut self, p: &Problem<T>, of: Columns, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>, target: Target) {
+    /// Local inner products of columns of [C V] with columns of the same, of U_v or of [U Z], column by
+    /// column into `g` or `yt`.
+    fn local_products(&mut self, p: &Problem<T>, of: Columns, rows: usize, columns: usize, target: Target) {
         let n = self.r.len();
-        let source = match of {
+        let x = Panel::packed(&self.arnoldi.w, n, rows);
+        let out = match target {
+            Target::G => &mut self.g,
+            Target::Yt => &mut self.yt,
+        };
+        let stored = match of {
             Columns::C => &self.arnoldi.w,
-            Columns::U => &self.arnoldi.z,
             Columns::KrylovU => &self.krylov_u,
-        };
-        let x = Panel::packed(&self.arnoldi.w, n, rows.end).cols(rows.start, rows.end);
-        let y = Panel::packed(source, n, columns.end).cols(columns.start, columns.end);
-        let (out, ld, first) = match target {
-            Target::G(ld) => (&mut self.g, ld, 0),
-            Target::Yt(ld) => (&mut self.yt, ld, columns.start * ld + rows.start),
-        };
-        let height = rows.len();
-        if p.space.is_euclidean() {
-            let gram = &mut self.gram[..height * columns.len()];
-            kernels::gram(x, y, gram);
-            for j in 0..columns.len() {
-                let to = &mut out[first + j * ld..][..height];
-                to.iter_mut().zip(&gram[j * height..]).for_each(|(v, u)| *v = u.wide());
+            Columns::Search => {
+                for j in 0..columns {
+                    p.space.local(x, &self.arnoldi.z[j * n..][..n], &mut out[j * rows..][..rows]);
+                }
+                return;
             }
+        };
+        let y = Panel::packed(stored, n, columns);
+        if p.space.is_euclidean() {
+            let gram = &mut self.gram[..rows * columns];
+            kernels::gram(x, y, gram);
+            out.iter_mut().zip(&*gram).for_each(|(v, u)| *v = u.wide());
         } else {
-            let column = &mut self.columns[0][..n];
-            for j in 0..columns.len() {
+            let column = &mut self.columns[..n];
+            for j in 0..columns {
                 kernels::convert(y.col(j), column);
-                p.space.local(x, column, &mut out[first + j * ld..][..height]);
+                p.space.local(x, column, &mut out[j * rows..][..rows]);
             }
         }
     }
 
-    /// D from the lengths of U's columns, which become unit vectors: A U = C D.
-    fn normalise_lengths(&mut self, p: &mut Problem<T>) -> Result<()> {
+    /// Scales columns of U that are very long or short, so that they fit into any precision; D
+    /// follows.
+    fn keep_in_range(&mut self, p: &mut Problem<T>) -> Result<()> {
         let (k, n) = (self.arnoldi.k, self.r.len());
         let squares = &mut self.new_c[..k];
-        for (j, square) in squares.iter_mut().enumerate() {
-            let u = &self.arnoldi.z[j * n..][..n];
-            let local = u.iter().map(|v| v.wide().modulus().powi(2)).sum::<f64>();
-            *square = <T::Wide as Scalar>::from_f64(local);
-        }
+        kernels::squares(Panel::packed(&self.arnoldi.z, n, k), squares);
         p.space.sum(squares)?;
-        self.lengths.clear();
+        self.scales.clear();
         for (j, square) in squares.iter().enumerate() {
             let length = square.real_part().sqrt();
-            let inverse = if length > 0.0 && length.is_finite() { 1.0 / length } else { 1.0 };
-            kernels::scale(p.space.pool(), inverse, &mut self.arnoldi.z[j * n..][..n]);
-            if !self.tests_search {
-                kernels::scale(p.space.pool(), inverse, &mut self.krylov_u[j * n..][..n]);
+            let is_fit = (1.0 / LONG..LONG).contains(&length) || length == 0.0 || !length.is_finite();
+            let scale = if is_fit { 1.0 } else { 1.0 / length };
+            if !is_fit {
+                kernels::scale(p.space.pool(), scale, &mut self.arnoldi.z[j * n..][..n]);
+                if !self.tests_search {
+                    kernels::scale(p.space.pool(), scale, &mut self.krylov_u[j * n..][..n]);
+                }
             }
-            self.lengths.push(inverse);
+            self.scales.push(scale);
         }
         Ok(())
     }
@@ -238,21 +272,21 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         if found == 0 {
             return Ok(());
         }
-        let narrow = |from: &[T::Wide], to: &mut [S]| to.iter_mut().zip(from).for_each(|(v, u)| *v = S::narrow(*u));
-        narrow(&self.new_u[..columns * found], &mut self.coefficients);
         if !self.tests_search {
+            narrow(&self.new_u[..columns * found], &mut self.coefficients);
             // [U_v V]: V stands behind C until C is replaced.
             let v = Panel::packed(&self.arnoldi.w[k * n..], n, s);
             kernels::rotate_with(&mut self.krylov_u, n, k, v, &self.coefficients, found, &mut self.tile);
         }
-        kernels::rotate(&mut self.arnoldi.z, n, columns, &self.coefficients, found, &mut self.tile);
+        narrow(&self.new_u[..columns * found], &mut self.search_coefficients);
+        kernels::rotate(&mut self.arnoldi.z, n, columns, &self.search_coefficients, found, &mut self.search_tile);
         narrow(&self.new_c[..rows * found], &mut self.coefficients);
         kernels::rotate(&mut self.arnoldi.w, n, rows, &self.coefficients, found, &mut self.tile);
         self.arnoldi.k = found;
         if !self.tests_search && !has_own_coordinates(p) {
-            self.krylov_u[..found * n].copy_from_slice(&self.arnoldi.z[..found * n]);
+            kernels::convert(&self.arnoldi.z[..found * n], &mut self.krylov_u[..found * n]);
         }
-        self.normalise_lengths(p)
+        self.keep_in_range(p)
     }
 
     /// Gbar = [D B; 0 Hbar].
@@ -261,7 +295,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         let g = &mut self.g[..rows * columns];
         g.fill(<T::Wide as Scalar>::ZERO);
         for j in 0..k {
-            g[j * rows + j] = <T::Wide as Scalar>::from_f64(self.lengths[j]);
+            g[j * rows + j] = <T::Wide as Scalar>::from_f64(self.scales[j]);
         }
         for j in 0..columns - k {
             let column = &mut g[(k + j) * rows..(k + j + 1) * rows];
@@ -278,8 +312,8 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         let separate = has_own_coordinates(p);
         let tested = if self.tests_search && separate { columns } else { k };
         if tested > 0 {
-            let of = if !self.tests_search && separate { Columns::KrylovU } else { Columns::U };
-            self.local_products(p, of, 0..rows, 0..tested, Target::Yt(rows));
+            let of = if self.tests_search { Columns::Search } else { Columns::KrylovU };
+            self.local_products(p, of, rows, tested, Target::Yt);
             p.space.sum(&mut self.yt[..rows * tested])?;
         }
         for j in tested..columns {
@@ -297,14 +331,18 @@ fn has_own_coordinates<T: Scalar>(p: &Problem<T>) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Columns {
     C,
-    U,
     KrylovU,
+    Search,
 }
 
-/// Where products go: `g` or `yt`, with its leading dimension.
+/// Where products go.
 enum Target {
-    G(usize),
-    Yt(usize),
+    G,
+    Yt,
+}
+
+fn narrow<W: Wide, S: Scalar<Wide = W>>(from: &[W], to: &mut [S]) {
+    to.iter_mut().zip(from).for_each(|(v, u)| *v = S::narrow(*u));
 }
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
@@ -327,7 +365,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
             }
             let (start, beta) = recurrence_start(p, &self.r, &mut self.mr)?;
             let end = self.arnoldi.cycle(p, start, beta);
-            let updated = self.arnoldi.update(p, &self.lengths, x);
+            let updated = self.arnoldi.update(p, &self.scales, x);
             let failed = end.is_err() || updated.is_err();
             let closed = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation);
             // A cycle that failed teaches nothing: the old space stays.

@@ -4,7 +4,7 @@
 //! (1986); Saad, "A flexible inner-outer preconditioned GMRES algorithm", SIAM J. Sci. Comput. 14
 //! (1993). Solves A x = b for any nonsingular A.
 //!
-//! Differs from the paper: classical Gram-Schmidt with selective second pass (`arnoldi`); every
+//! Differs from the paper: classical Gram-Schmidt with delayed second pass (`arnoldi`); every
 //! cycle starts from a residual formed as b - A x.
 
 use super::arnoldi::{Arnoldi, CycleEnd};

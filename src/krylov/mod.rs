@@ -131,7 +131,8 @@ struct Shape {
     n: usize,
     restart: usize,
     recycle: usize,
-    words: [String; 4],
+    single: bool,
+    words: [String; 3],
 }
 
 /// A preconditioner that the solver built from the key `preconditioner`.
@@ -188,12 +189,12 @@ impl<T: Scalar> Krylov<T> {
     /// Checks the operators against the options and makes all arrays, so that the next solve of
     /// this shape allocates nothing.
     pub fn prepare(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
-        self.ready(setup, a, checked(setup, a, m).map(|_| ()))
+        self.ready(setup, a, m, checked(setup, a, m).map(|_| ()))
     }
 
     /// Makes what a solve needs once its arguments were `checked`. All ranks vote on the checks before
     /// they make a preconditioner, which may communicate, and on what they made before the solve.
-    fn ready(&mut self, setup: &Setup, a: &Operator<T>, checked: Result<()>) -> Result<()> {
+    fn ready(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>, checked: Result<()>) -> Result<()> {
         let mut made = checked;
         if !setup.options.text("preconditioner").is_empty() {
             self.agree(setup, made)?;
@@ -201,7 +202,7 @@ impl<T: Scalar> Krylov<T> {
         } else {
             self.own = None;
         }
-        let made = made.and_then(|()| self.prepare_arrays(setup, a));
+        let made = made.and_then(|()| self.prepare_arrays(setup, a, m));
         self.agree(setup, made)?;
         self.orthonormalise_nullspaces(setup, a)
     }
@@ -229,11 +230,13 @@ impl<T: Scalar> Krylov<T> {
         Ok(())
     }
 
-    fn prepare_arrays(&mut self, setup: &Setup, a: &Operator<T>) -> Result<()> {
+    fn prepare_arrays(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
         let (n, o) = (a.nrows(), &setup.options);
-        let words = ["side", "basis", "test_basis", "orthogonalization"];
+        let single = stores_single(setup, a, self.own.as_ref().map(|own| &own.m).or(m));
+        let words = ["side", "test_basis", "orthogonalization"];
         let same = self.method.as_ref().is_some_and(|(shape, _)| {
             shape.n == n
+                && shape.single == single
                 && shape.restart == o.count("restart")
                 && shape.recycle == o.count("recycle")
                 && words.iter().zip(&shape.words).all(|(key, word)| o.text(key) == word)
@@ -241,8 +244,7 @@ impl<T: Scalar> Krylov<T> {
         if !same {
             self.method = None;
             let shape =
-                Shape { n, restart: o.count("restart"), recycle: o.count("recycle"), words: words.map(|key| o.text(key).to_string()) };
-            let single = o.text("basis") == "single";
+                Shape { n, single, restart: o.count("restart"), recycle: o.count("recycle"), words: words.map(|key| o.text(key).to_string()) };
             let method: Box<dyn Method<T>> = match setup.method {
                 "cg" => Box::new(cg::Cg::new(n)?),
                 "minres" => Box::new(minres::Minres::new(n)?),
@@ -255,8 +257,8 @@ impl<T: Scalar> Krylov<T> {
             self.method = Some((shape, method));
         }
         let (columns, values) = match setup.method {
-            "gcrodr" => (o.count("restart") + 2, (o.count("restart") + 1).pow(2).max(4)),
-            "gmres" => (o.count("restart") + 2, o.count("restart") + 2),
+            "gcrodr" => (o.count("restart") + 1, (o.count("restart") + 1).pow(2).max(2 * o.count("restart") + 5)),
+            "gmres" => (o.count("restart") + 1, 2 * o.count("restart") + 5),
             _ => (1, 4),
         };
         self.scratch.reserve(n, columns, values, self.inner.is_some())?;
@@ -292,7 +294,7 @@ impl<T: Scalar> Krylov<T> {
             Ok(settings)
         });
         let settings = checked.clone();
-        self.ready(setup, a, checked.map(|_| ()))?;
+        self.ready(setup, a, m, checked.map(|_| ()))?;
         let settings = settings?;
         let x_is_zero = self.start_x(settings.guess, x);
         scale_in(&setup.scaling, b, &mut self.scaled_b, x);
@@ -400,6 +402,24 @@ impl<T: Scalar> Krylov<T> {
 
 fn solver_space<'a, T: Scalar>(setup: &'a Setup, inner: &Option<Arc<dyn Inner<T>>>, scratch: &'a mut Scratch<T>) -> Space<'a, T> {
     Space::new(&setup.context, setup.weights.as_deref(), inner.clone(), scratch)
+}
+
+/// Whether basis vectors are stored in single precision. Left to the library: for gcrodr where reading
+/// the basis, too large for the caches, costs most of a step. Ranks would not agree on that.
+fn stores_single<T: Scalar>(setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> bool {
+    const CACHE: usize = 1 << 20;
+    let o = &setup.options;
+    if o.text("basis") != "auto" {
+        return o.text("basis") == "single";
+    }
+    if setup.method != "gcrodr" || setup.context.reduce_hook().is_some() {
+        return false;
+    }
+    let bytes = |operator: &Operator<T>| operator.count("entries").map(|count| count as usize * (size_of::<T>() + 4));
+    let (Some(a_bytes), Some(m_bytes)) = (bytes(a), m.map_or(Some(0), bytes)) else { return false };
+    let basis = a.nrows() * o.count("restart") * size_of::<T>();
+    // Two sweeps over two thirds of the basis on average.
+    basis > CACHE && a_bytes + m_bytes < basis * 4 / 3 / 2
 }
 
 /// What can be known to be wrong before anything is made.

@@ -6,7 +6,7 @@
 //! Instructions are chosen at run time (`pulp`); the loops are written over fixed lanes, which
 //! the compiler turns into whatever vectors the machine has.
 
-use super::Panel;
+use super::{simd, Panel};
 use crate::runtime::{Pool, Scalar, Wide};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -15,36 +15,29 @@ use pulp::{Simd, WithSimd};
 /// Rows a block: 16 KiB of f64.
 pub const BLOCK: usize = 2048;
 
-/// Independent partial sums in an inner product.
+/// Independent partial sums in an inner product without special instructions.
 const LANES: usize = 8;
 
 pub fn blocks(n: usize) -> usize {
     n.div_ceil(BLOCK)
 }
 
+/// x_c^H y_v for all pairs, each entry of x read once.
 #[inline(always)]
-fn dots<S: Scalar<Wide = T::Wide>, T: Scalar, const K: usize>(x: [&[S]; K], y: &[T]) -> [T::Wide; K] {
-    let mut acc = [[T::Wide::ZERO; LANES]; K];
-    let n = y.len();
-    let x: [&[S]; K] = x.map(|c| &c[..n]);
-    let whole = n - n % LANES;
-    let mut i = 0;
-    while i < whole {
-        let yl: [T::Wide; LANES] = std::array::from_fn(|l| y[i + l].wide());
-        for c in 0..K {
-            let xs = &x[c][i..i + LANES];
-            for l in 0..LANES {
-                acc[c][l] += xs[l].conj().wide() * yl[l];
+fn dots<S: Scalar<Wide = T::Wide>, T: Scalar, const K: usize, const V: usize>(x: [&[S]; K], y: [&[T]; V]) -> [[T::Wide; K]; V] {
+    let n = y[0].len();
+    let (x, y) = (x.map(|x| &x[..n]), y.map(|y| &y[..n]));
+    simd::dots(x, y).unwrap_or_else(|| {
+        let mut acc = [[[T::Wide::ZERO; LANES]; K]; V];
+        for i in 0..n {
+            for v in 0..V {
+                for c in 0..K {
+                    acc[v][c][i % LANES] += x[c][i].conj().wide() * y[v][i].wide();
+                }
             }
         }
-        i += LANES;
-    }
-    for i in whole..n {
-        for c in 0..K {
-            acc[c][i - whole] += x[c][i].conj().wide() * y[i].wide();
-        }
-    }
-    acc.map(|a| ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7])))
+        acc.map(|of| of.map(|a| ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]))))
+    })
 }
 
 // Kernels are structs, not closures: a closure called through `FnOnce` would not be inlined into
@@ -66,12 +59,53 @@ impl<S: Scalar<Wide = T::Wide>, T: Scalar> WithSimd for DotsOfBlock<'_, S, T> {
         let col = |j: usize| &x.data[j * x.ld + start..][..y.len()];
         let mut j = 0;
         while j + 4 <= x.ncols {
-            out[j..j + 4].copy_from_slice(&dots([col(j), col(j + 1), col(j + 2), col(j + 3)], y));
+            out[j..j + 4].copy_from_slice(&dots([col(j), col(j + 1), col(j + 2), col(j + 3)], [y])[0]);
             j += 4;
         }
         while j < x.ncols {
-            out[j] = dots([col(j)], y)[0];
+            out[j] = dots([col(j)], [y])[0][0];
             j += 1;
+        }
+    }
+}
+
+/// out <- [X^H y_0, X^H y_1, y_1^H y_1] within one block of rows, from `start` on.
+struct DotsOfPair<'a, S, T: Scalar> {
+    x: Panel<'a, S>,
+    start: usize,
+    y: [&'a [T]; 2],
+    out: &'a mut [T::Wide],
+}
+
+/// Rows of two vectors that stay in the first-level cache while columns stream past.
+const HALF: usize = BLOCK / 2;
+
+impl<S: Scalar<Wide = T::Wide>, T: Scalar> WithSimd for DotsOfPair<'_, S, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        let DotsOfPair { x, start, y, out } = self;
+        let k = x.ncols;
+        out.fill(<T::Wide as Scalar>::ZERO);
+        for from in (0..y[0].len()).step_by(HALF) {
+            let y = y.map(|v| &v[from..(from + HALF).min(v.len())]);
+            let col = |j: usize| &x.data[j * x.ld + start + from..][..y[0].len()];
+            let mut j = 0;
+            while j + 4 <= k {
+                let [a, b] = dots([col(j), col(j + 1), col(j + 2), col(j + 3)], y);
+                for c in 0..4 {
+                    out[j + c] += a[c];
+                    out[k + j + c] += b[c];
+                }
+                j += 4;
+            }
+            while j < k {
+                let [a, b] = dots([col(j)], y);
+                out[j] += a[0];
+                out[k + j] += b[0];
+                j += 1;
+            }
+            out[2 * k] += dots([y[1]], [y[1]])[0][0];
         }
     }
 }
@@ -113,6 +147,25 @@ pub fn inner<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, x: Panel<S>, y: 
     pool.chunks(n * (k + 1), partial, k, |b, out| {
         let start = b * BLOCK;
         arch.dispatch(DotsOfBlock { x, start, y: &y[start..(start + BLOCK).min(n)], out });
+    });
+    combine(partial, k, blocks(n), out);
+}
+
+/// out <- [X^H y_0, X^H y_1, y_1^H y_1] in one sweep over X. `partial` has [`partial_len`] entries for
+/// as many columns.
+pub fn inner_pair<S: Scalar<Wide = T::Wide>, T: Scalar>(
+    pool: &Pool,
+    x: Panel<S>,
+    y: [&[T]; 2],
+    partial: &mut [T::Wide],
+    out: &mut [T::Wide],
+) {
+    let (n, k) = (y[0].len(), 2 * x.ncols + 1);
+    let partial = &mut partial[..partial_len(n, k)];
+    let arch = pulp::Arch::new();
+    pool.chunks(n * (k + 1), partial, k, |b, out| {
+        let rows = b * BLOCK..(b * BLOCK + BLOCK).min(n);
+        arch.dispatch(DotsOfPair { x, start: rows.start, y: y.map(|v| &v[rows.clone()]), out });
     });
     combine(partial, k, blocks(n), out);
 }
@@ -177,61 +230,55 @@ pub fn add<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, x: Panel<S>, coef:
     pool.chunks(y.len() * (x.ncols + 2), y, BLOCK, |b, y| arch.dispatch(AddBlock { x, coef, start: b * BLOCK, y }));
 }
 
-/// y <- y + X coef, then out <- [X^H y, y^H y], within one block of rows. Done in pieces that leave
-/// the rows of X in cache between the two uses.
-struct AddDotsBlock<'a, S, T: Scalar> {
+/// y_0 <- y_0 + X c_0, y_1 <- y_1 + X c_1 within one block of rows, from `start` on.
+struct AddPairBlock<'a, S, T> {
     x: Panel<'a, S>,
-    coef: &'a [T],
+    coef: [&'a [T]; 2],
     start: usize,
-    y: &'a mut [T],
-    out: &'a mut [T::Wide],
+    y: [&'a mut [T]; 2],
 }
 
-/// Rows a piece: 41 columns of f64 fill 168 KiB.
-const PIECE: usize = 512;
-
-impl<S: Scalar<Wide = T::Wide>, T: Scalar> WithSimd for AddDotsBlock<'_, S, T> {
+impl<S: Scalar<Wide = T::Wide>, T: Scalar> WithSimd for AddPairBlock<'_, S, T> {
     type Output = ();
     #[inline(always)]
-    fn with_simd<I: Simd>(self, simd: I) {
-        let AddDotsBlock { x, coef, start, y, out } = self;
-        out.fill(<T::Wide as Scalar>::ZERO);
-        for (i, piece) in y.chunks_mut(PIECE).enumerate() {
-            let start = start + i * PIECE;
-            AddBlock { x, coef, start, y: piece }.with_simd(simd);
-            let col = |j: usize| &x.data[j * x.ld + start..][..piece.len()];
+    fn with_simd<I: Simd>(self, _: I) {
+        let AddPairBlock { x, coef: [p, q], start, y: [y, z] } = self;
+        for (h, (y, z)) in y.chunks_mut(HALF).zip(z.chunks_mut(HALF)).enumerate() {
+            let n = y.len();
+            let z = &mut z[..n];
+            let col = |j: usize| &x.data[j * x.ld + start + h * HALF..][..n];
+            let at = |v: S| T::narrow(v.wide());
             let mut j = 0;
             while j + 4 <= x.ncols {
-                let sums = dots([col(j), col(j + 1), col(j + 2), col(j + 3)], piece);
-                out[j..j + 4].iter_mut().zip(sums).for_each(|(o, s)| *o += s);
+                let (a, b, c, d) = (col(j), col(j + 1), col(j + 2), col(j + 3));
+                let (pa, pb, pc, pd) = (p[j], p[j + 1], p[j + 2], p[j + 3]);
+                let (qa, qb, qc, qd) = (q[j], q[j + 1], q[j + 2], q[j + 3]);
+                for i in 0..n {
+                    let (a, b, c, d) = (at(a[i]), at(b[i]), at(c[i]), at(d[i]));
+                    y[i] += (a * pa + b * pb) + (c * pc + d * pd);
+                    z[i] += (a * qa + b * qb) + (c * qc + d * qd);
+                }
                 j += 4;
             }
             while j < x.ncols {
-                out[j] += dots([col(j)], piece)[0];
+                let (a, pa, qa) = (col(j), p[j], q[j]);
+                for i in 0..n {
+                    y[i] += at(a[i]) * pa;
+                    z[i] += at(a[i]) * qa;
+                }
                 j += 1;
             }
-            out[x.ncols] += dots([&*piece], piece)[0];
         }
     }
 }
 
-/// y <- y + X coef, then out <- [X^H y, y^H y] of the new y. `partial` has [`partial_len`] entries
-/// for one column more than X has.
-pub fn add_inner<S: Scalar<Wide = T::Wide>, T: Scalar>(
-    pool: &Pool,
-    x: Panel<S>,
-    coef: &[T],
-    y: &mut [T],
-    partial: &mut [T::Wide],
-    out: &mut [T::Wide],
-) {
-    let (n, k) = (y.len(), x.ncols + 1);
-    let partial = &mut partial[..partial_len(n, k)];
+/// y_0 <- y_0 + X c_0 and y_1 <- y_1 + X c_1 in one sweep over X.
+pub fn add_pair<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, x: Panel<S>, coef: [&[T]; 2], y: [&mut [T]; 2]) {
+    let [y, z] = y;
     let arch = pulp::Arch::new();
-    pool.chunks2(2 * n * k, (y, BLOCK), (&mut *partial, k), |b, y, out| {
-        arch.dispatch(AddDotsBlock { x, coef, start: b * BLOCK, y, out })
+    pool.chunks2(2 * y.len() * (x.ncols + 2), (y, BLOCK), (z, BLOCK), |b, y, z| {
+        arch.dispatch(AddPairBlock { x, coef, start: b * BLOCK, y: [y, z] })
     });
-    combine(partial, k, blocks(n), out);
 }
 
 /// y <- x in another precision.
@@ -287,6 +334,21 @@ pub fn gram<T: Scalar>(x: Panel<T>, y: Panel<T>, out: &mut [T]) {
     }
 }
 
+/// out[j] = x_j^H x_j.
+pub fn squares<S: Scalar>(x: Panel<S>, out: &mut [S::Wide]) {
+    let arch = pulp::Arch::new();
+    for (j, out) in out.iter_mut().enumerate() {
+        let column = &x.data[j * x.ld..][..x.nrows];
+        let block = |start: usize| {
+            let y = &column[start..(start + BLOCK).min(column.len())];
+            let mut sum = [S::Wide::ZERO];
+            arch.dispatch(DotsOfBlock { x: Panel::column(y), start: 0, y, out: &mut sum });
+            sum[0]
+        };
+        *out = (0..column.len()).step_by(BLOCK).fold(S::Wide::ZERO, |sum, start| sum + block(start));
+    }
+}
+
 /// Entries of the scratch array of [`rotate`].
 pub fn rotate_len(k: usize) -> usize {
     ROTATE_ROWS * k
@@ -297,10 +359,10 @@ pub fn scale<T: Scalar>(pool: &Pool, alpha: f64, y: &mut [T]) {
     pool.chunks(2 * y.len(), y, BLOCK, |_, y| y.iter_mut().for_each(|v| *v = v.scale(alpha)));
 }
 
-/// y <- alpha x.
-pub fn scaled_copy<T: Scalar>(pool: &Pool, alpha: f64, x: &[T], y: &mut [T]) {
+/// y <- alpha x, rounded to the precision of y.
+pub fn scaled_copy<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, alpha: f64, x: &[T], y: &mut [S]) {
     pool.chunks(2 * y.len(), y, BLOCK, |b, y| {
-        y.iter_mut().zip(&x[b * BLOCK..]).for_each(|(v, u)| *v = u.scale(alpha))
+        y.iter_mut().zip(&x[b * BLOCK..]).for_each(|(v, u)| *v = S::narrow(u.scale(alpha).wide()))
     });
 }
 

@@ -63,6 +63,17 @@ pub fn solve_upper<W: Wide>(r: &[W], ld: usize, n: usize, x: &mut [W]) {
     }
 }
 
+/// out <- A B for A `m x k`, B `k x n`.
+pub fn multiply<W: Wide>(a: &[W], m: usize, k: usize, b: &[W], n: usize, out: &mut [W]) {
+    for j in 0..n {
+        let to = &mut out[j * m..][..m];
+        to.fill(W::ZERO);
+        for (i, v) in col(b, k, j).iter().enumerate() {
+            to.iter_mut().zip(col(a, m, i)).for_each(|(t, u)| *t += *u * *v);
+        }
+    }
+}
+
 /// Pivoted Cholesky factor of a Gram matrix `g` (`n x n`), for Cholesky-QR: `P^T G P = R^H R` with
 /// `r` the upper triangle (leading dimension `n`, its order the number of pivots) in pivot order.
 /// Columns whose remaining squared length is below `tolerance` of their own are left out.
@@ -114,6 +125,7 @@ pub struct Hessenberg<W: Wide> {
     r: Vec<W>,
     rotations: Vec<(f64, W)>,
     rhs: Vec<W>,
+    work: Vec<W>,
     pub len: usize,
 }
 
@@ -126,6 +138,7 @@ impl<W: Wide> Hessenberg<W> {
             r: memory::filled(size, W::ZERO, "Hessenberg matrix")?,
             rotations: memory::filled(capacity, (1.0, W::ZERO), "rotations")?,
             rhs: memory::filled(capacity + 1, W::ZERO, "projected right-hand side")?,
+            work: memory::filled(capacity + 1, W::ZERO, "projected right-hand side")?,
             len: 0,
         })
     }
@@ -134,6 +147,7 @@ impl<W: Wide> Hessenberg<W> {
         self.capacity + 1
     }
 
+    /// The problem without columns; also where the norm of the start becomes known better.
     pub fn start(&mut self, beta: f64) {
         self.len = 0;
         self.rhs.fill(W::ZERO);
@@ -164,6 +178,24 @@ impl<W: Wide> Hessenberg<W> {
         self.rotations[j] = (c, s);
         self.len += 1;
         self.rhs[j + 1].modulus()
+    }
+
+    /// The last column, known better by now: adds `more` to its coefficients and puts `below` in the
+    /// place of the norm below.
+    pub fn amend(&mut self, more: &[W], below: f64) {
+        let j = self.len - 1;
+        let start = j * self.rows();
+        let column = &mut self.h[start..][..=j];
+        column.iter_mut().zip(more).for_each(|(h, m)| *h += *m);
+        self.work[..=j].copy_from_slice(column);
+        // The rotation of the last push, undone.
+        let (c, s) = self.rotations[j];
+        let (a, b) = (self.rhs[j], self.rhs[j + 1]);
+        (self.rhs[j], self.rhs[j + 1]) = (a.scale(c) - s * b, W::ZERO);
+        self.len = j;
+        let work = std::mem::take(&mut self.work);
+        self.push(&work, below);
+        self.work = work;
     }
 
     pub fn residual_norm(&self) -> f64 {

@@ -31,7 +31,7 @@ pub struct Scratch<T: Scalar> {
 }
 
 impl<T: Scalar> Scratch<T> {
-    /// Room for inner products of `columns` vectors of length `n` with one, and for `values`
+    /// Room for inner products of `columns` vectors of length `n` with a pair, and for `values`
     /// numbers in one reduction.
     pub fn reserve(&mut self, n: usize, columns: usize, values: usize, user_inner: bool) -> Result<()> {
         let grow = |len: usize, v: &mut Vec<T::Wide>| -> Result<()> {
@@ -40,7 +40,7 @@ impl<T: Scalar> Scratch<T> {
             }
             Ok(())
         };
-        grow(kernels::partial_len(n, columns.max(1)), &mut self.partial)?;
+        grow(kernels::partial_len(n, 2 * columns + 1), &mut self.partial)?;
         let raw = values * T::Wide::DOUBLES + SLOTS;
         if self.raw.len() < raw {
             self.raw = memory::filled(raw, 0.0, "reduction buffer")?;
@@ -124,16 +124,16 @@ impl<'a, T: Scalar> Space<'a, T> {
         }
     }
 
-    /// y <- y + X coef, then out <- [X^H y, y^H y] of the new y; one sweep over X where the inner
+    /// out <- [X^H y_0, X^H y_1, y_1^H y_1] over this rank's entries; one sweep over X where the inner
     /// product is plain.
-    pub fn add_then_local<S: Scalar<Wide = T::Wide>>(&self, x: Panel<S>, coef: &[T], y: &mut [T], out: &mut [T::Wide]) {
+    pub fn local_pair<S: Scalar<Wide = T::Wide>>(&self, x: Panel<S>, y: [&[T]; 2], out: &mut [T::Wide]) {
         if self.is_euclidean() {
             let mut scratch = self.scratch.borrow_mut();
-            return kernels::add_inner(&self.context.pool, x, coef, y, &mut scratch.partial, out);
+            return kernels::inner_pair(&self.context.pool, x, y, &mut scratch.partial, out);
         }
-        kernels::add(&self.context.pool, x, coef, y);
-        self.local(x, y, out);
-        self.local(Panel::column(&*y), y, &mut out[x.ncols..]);
+        self.local(x, y[0], out);
+        self.local(x, y[1], &mut out[x.ncols..]);
+        self.local(Panel::column(y[1]), y[1], &mut out[2 * x.ncols..]);
     }
 
     /// Sums over ranks, in place, and settles the votes. After an error on any rank every rank

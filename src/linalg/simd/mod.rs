@@ -1,5 +1,9 @@
 //! What safe Rust cannot say. Each function here is safe to call.
 
+mod products;
+
+pub use products::dots;
+
 /// Asks the machine to bring `array[at]` into its caches; `at` may lie past the end. A hint: it
 /// changes no result, and does nothing on a machine without such an instruction.
 #[inline(always)]
