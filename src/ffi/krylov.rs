@@ -45,7 +45,9 @@ impl Handle for rkn_krylov {
 /// Makes a solver.
 ///
 /// ctx: rules the solves: threads, reduction, log, interrupt, seed of its own preconditioners.
-/// method: "cg", "minres", "gmres", "bicgstab" or "gcrodr"; fixed for the handle's life.
+/// method: "auto", "cg", "minres", "gmres", "bicgstab" or "gcrodr"; fixed for the handle's life. "auto"
+/// chooses among the others and among preconditioners by their predicted and observed costs, keeps
+/// a factorisation as long as that pays, and starts from earlier solutions.
 /// out: gets the handle, to be freed by rkn_krylov_destroy.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown method).
 /// Sources: cg, Hestenes and Stiefel 1952; minres, Paige and Saunders 1975; gmres, Saad and Schultz
@@ -141,6 +143,8 @@ fn value_of(s: &rkn_krylov, key: &str) -> Result<Value> {
     let counts = &report.counts;
     Ok(match key {
         "method" => Value::Text(setup.method.to_string()),
+        "chosen_method" => Value::Text(report.method.to_string()),
+        "chosen_preconditioner" => Value::Text(report.preconditioner.to_string()),
         "iterations" => Value::Int(counts.iterations as i64),
         "applies" => Value::Int(counts.applies as i64),
         "recycle_applies" => Value::Int(counts.recycle_applies as i64),

@@ -10,8 +10,10 @@ mod bicgstab;
 mod cg;
 mod gcrodr;
 mod gmres;
+mod guess;
 mod minres;
 pub mod options;
+mod policy;
 pub mod problem;
 mod stagnation;
 
@@ -22,7 +24,9 @@ use crate::runtime::context::LOG_SOLVE;
 use crate::runtime::monitor::Monitor;
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Context, Error, Result, Scalar, Stop};
+use guess::Window;
 use options::{Guess, Settings, KRYLOV, METHODS};
+use policy::{End, Next, Plan, Policy};
 use problem::{Converged, Counts, Nullspaces, Problem, Scaling};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -61,6 +65,9 @@ pub struct Report {
     pub relative_residual: f64,
     pub recurrence_norm: f64,
     pub target: f64,
+    /// The method that ran, and the preconditioner if the library chose one.
+    pub method: &'static str,
+    pub preconditioner: &'static str,
     pub setup_seconds: f64,
     pub solve_seconds: f64,
 }
@@ -87,10 +94,14 @@ impl Setup {
             .iter()
             .find(|known| **known == method)
             .ok_or_else(|| crate::runtime::options::unknown("method", method, METHODS.iter().copied()))?;
+        let mut options = Options::new(KRYLOV, method);
+        if *method == "auto" {
+            options.preset("initial_guess", "project");
+        }
         Ok(Setup {
             context,
             method,
-            options: Options::new(KRYLOV, method),
+            options,
             scaling: Scaling::default(),
             weights: None,
             monitor: RefCell::new(None),
@@ -128,6 +139,7 @@ fn positive(name: &'static str, values: Option<&[f64]>) -> Result<Option<Vec<f64
 /// What the arrays of a method depend on; when it changes they, and the memory, are made anew.
 #[derive(PartialEq, Clone)]
 struct Shape {
+    method: &'static str,
     n: usize,
     restart: usize,
     recycle: usize,
@@ -154,6 +166,8 @@ pub struct Krylov<T: Scalar> {
     work: [Vec<T>; 3],
     scaled_b: Vec<T>,
     previous: Option<Vec<T>>,
+    window: Option<Window<T>>,
+    policy: Policy,
 }
 
 impl<T: Scalar> Default for Krylov<T> {
@@ -168,6 +182,8 @@ impl<T: Scalar> Default for Krylov<T> {
             work: [Vec::new(), Vec::new(), Vec::new()],
             scaled_b: Vec::new(),
             previous: None,
+            window: None,
+            policy: Policy::default(),
         }
     }
 }
@@ -180,6 +196,8 @@ impl<T: Scalar> Krylov<T> {
         }
         self.own = None;
         self.previous = None;
+        self.window = None;
+        self.policy.forget();
     }
 
     pub fn recycled(&self) -> usize {
@@ -189,53 +207,80 @@ impl<T: Scalar> Krylov<T> {
     /// Checks the operators against the options and makes all arrays, so that the next solve of
     /// this shape allocates nothing.
     pub fn prepare(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
-        self.ready(setup, a, m, checked(setup, a, m).map(|_| ()))
+        let checked = checked(setup, a, m);
+        self.agree(setup, checked.map(|_| ()))?;
+        loop {
+            let plan = self.plan(setup, a, m)?;
+            match self.ready(setup, &plan, a, m) {
+                Err(e) if self.think_again(setup, &plan, 0, &Err(e.clone()), usize::MAX) => {}
+                done => return done,
+            }
+        }
     }
 
-    /// Makes what a solve needs once its arguments were `checked`. All ranks vote on the checks before
-    /// they make a preconditioner, which may communicate, and on what they made before the solve.
-    fn ready(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>, checked: Result<()>) -> Result<()> {
-        let mut made = checked;
-        if !setup.options.text("preconditioner").is_empty() {
-            self.agree(setup, made)?;
-            made = self.prepare_preconditioner(setup, a);
-        } else {
-            self.own = None;
+    /// What is to be done for the next system, or next about this one.
+    fn plan(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<Plan> {
+        if setup.method != "auto" {
+            return Ok(Plan { method: setup.method, preconditioner: None, renew: true, budget: usize::MAX });
         }
-        let made = made.and_then(|()| self.prepare_arrays(setup, a, m));
+        let given = setup.options.text("preconditioner");
+        if given.is_empty() && m.is_none() && a.count("entries").is_some() && setup.context.reduce_hook().is_none() {
+            return self.policy.plan_for_matrix(a);
+        }
+        if !given.is_empty() {
+            // Whether it is Hermitian must be known now; an error comes again where it is voted on.
+            let _ = self.prepare_preconditioner(setup, a, given, true);
+        }
+        let own = self.own.as_ref().map(|own| &own.m);
+        Ok(self.policy.plan_for_operators(a, own.or(m)))
+    }
+
+    /// Makes what an attempt needs; a vote of all ranks on it.
+    fn ready(&mut self, setup: &Setup, plan: &Plan, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
+        let spec = plan.preconditioner.unwrap_or(setup.options.text("preconditioner"));
+        let made = self.prepare_preconditioner(setup, a, spec, plan.renew);
+        let made = made.and_then(|()| self.prepare_arrays(setup, plan.method, a, m));
         self.agree(setup, made)?;
         self.orthonormalise_nullspaces(setup, a)
     }
 
-    fn prepare_preconditioner(&mut self, setup: &Setup, a: &Operator<T>) -> Result<()> {
-        let spec = setup.options.text("preconditioner");
+    /// Makes the preconditioner that `spec` names, or renews it if A has changed and `renew` says so.
+    fn prepare_preconditioner(&mut self, setup: &Setup, a: &Operator<T>, spec: &str, renew: bool) -> Result<()> {
+        if spec.is_empty() {
+            self.own = None;
+            self.policy.made(a, None);
+            return Ok(());
+        }
         match &mut self.own {
+            Some(own) if own.spec == spec && !renew => return Ok(()),
             Some(own) if own.spec == spec && own.id == a.id() => {
                 let version = a.version();
-                if own.version != version {
-                    // A failed refresh leaves it unusable, so the next solve must try again.
-                    own.version = 0;
-                    own.m.changed()?;
-                    own.version = version;
-                    setup.report.borrow_mut().rebuilds += 1;
+                if own.version == version {
+                    return Ok(());
                 }
+                // A failed refresh leaves it unusable, so the next solve must try again.
+                own.version = 0;
+                own.m.changed()?;
+                own.version = version;
             }
             _ => {
                 self.own = None;
                 let m = precond::create(setup.context.clone(), a, spec)?;
                 self.own = Some(Own { spec: spec.to_string(), m, id: a.id(), version: a.version() });
-                setup.report.borrow_mut().rebuilds += 1;
             }
         }
+        setup.report.borrow_mut().rebuilds += 1;
+        self.policy.made(a, self.own.as_ref().map(|own| &own.m));
         Ok(())
     }
 
-    fn prepare_arrays(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
+    fn prepare_arrays(&mut self, setup: &Setup, method: &'static str, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
         let (n, o) = (a.nrows(), &setup.options);
-        let single = stores_single(setup, a, self.own.as_ref().map(|own| &own.m).or(m));
+        let single = stores_single(setup, method, a, self.own.as_ref().map(|own| &own.m).or(m));
         let words = ["side", "test_basis", "orthogonalization"];
         let same = self.method.as_ref().is_some_and(|(shape, _)| {
-            shape.n == n
+            shape.method == method
+                && shape.n == n
                 && shape.single == single
                 && shape.restart == o.count("restart")
                 && shape.recycle == o.count("recycle")
@@ -244,8 +289,8 @@ impl<T: Scalar> Krylov<T> {
         if !same {
             self.method = None;
             let shape =
-                Shape { n, single, restart: o.count("restart"), recycle: o.count("recycle"), words: words.map(|key| o.text(key).to_string()) };
-            let method: Box<dyn Method<T>> = match setup.method {
+                Shape { method, n, single, restart: o.count("restart"), recycle: o.count("recycle"), words: words.map(|key| o.text(key).to_string()) };
+            let made: Box<dyn Method<T>> = match method {
                 "cg" => Box::new(cg::Cg::new(n)?),
                 "minres" => Box::new(minres::Minres::new(n)?),
                 "bicgstab" => Box::new(bicgstab::BiCgStab::new(n)?),
@@ -254,13 +299,20 @@ impl<T: Scalar> Krylov<T> {
                 _ if single => Box::new(gcrodr::Gcrodr::<T, T::Single>::new(n, o)?),
                 _ => Box::new(gcrodr::Gcrodr::<T, T>::new(n, o)?),
             };
-            self.method = Some((shape, method));
+            self.method = Some((shape, made));
         }
-        let (columns, values) = match setup.method {
+        let (columns, values) = match method {
             "gcrodr" => (o.count("restart") + 1, (o.count("restart") + 1).pow(2).max(2 * o.count("restart") + 5)),
             "gmres" => (o.count("restart") + 1, 2 * o.count("restart") + 5),
             _ => (1, 4),
         };
+        let window = if o.text("initial_guess") == "project" { o.count("window") } else { 0 };
+        let (columns, values) = (columns.max(window), values.max(window * (window + 1)));
+        if window == 0 {
+            self.window = None;
+        } else if !self.window.as_ref().is_some_and(|kept| kept.fits(n, window)) {
+            self.window = Some(Window::new(n, window)?);
+        }
         self.scratch.reserve(n, columns, values, self.inner.is_some())?;
         for w in &mut self.work {
             resize(w, n)?;
@@ -294,14 +346,59 @@ impl<T: Scalar> Krylov<T> {
             Ok(settings)
         });
         let settings = checked.clone();
-        self.ready(setup, a, m, checked.map(|_| ()))?;
+        self.agree(setup, checked.map(|_| ()))?;
         let settings = settings?;
-        let x_is_zero = self.start_x(settings.guess, x);
+        let mut x_is_zero = self.start_x(settings.guess, x);
+        resize(&mut self.scaled_b, if setup.scaling.left.is_some() { x.len() } else { 0 })?;
         scale_in(&setup.scaling, b, &mut self.scaled_b, x);
-        let (_, method) = self.method.as_mut().expect("prepared above");
+        let outcome = loop {
+            let plan = self.plan(setup, a, m)?;
+            let before = setup.report.borrow().counts.iterations;
+            let outcome = match self.ready(setup, &plan, a, m) {
+                Ok(()) => {
+                    {
+                        let mut report = setup.report.borrow_mut();
+                        report.setup_seconds = started.elapsed().as_secs_f64() - report.solve_seconds;
+                        report.method = plan.method;
+                        report.preconditioner = plan.preconditioner.unwrap_or("");
+                    }
+                    let outcome = self.attempt(setup, settings, &plan, started, a, m, b, x, x_is_zero);
+                    x_is_zero = false;
+                    outcome
+                }
+                Err(e) => Err(e),
+            };
+            let iterations = setup.report.borrow().counts.iterations - before;
+            if !self.think_again(setup, &plan, iterations, &outcome, settings.max_iterations) {
+                break outcome;
+            }
+        };
+        if let (Some(window), Ok(Outcome::Converged)) = (&mut self.window, &outcome) {
+            window.learn(x);
+        }
+        scale_out(&setup.scaling, x);
+        self.finish(setup, settings, outcome, x)
+    }
+
+    /// Runs one method on the system, from the point in x. Counts go on from those of the report.
+    #[allow(clippy::too_many_arguments)]
+    fn attempt(
+        &mut self,
+        setup: &Setup,
+        mut settings: Settings,
+        plan: &Plan,
+        started: Instant,
+        a: &Operator<T>,
+        m: Option<&Operator<T>>,
+        b: &[T],
+        x: &mut [T],
+        mut x_is_zero: bool,
+    ) -> Result<Outcome> {
+        let (counts, target) = (setup.report.borrow().counts, setup.report.borrow().target);
+        settings.max_iterations = settings.max_iterations.min(counts.iterations.saturating_add(plan.budget));
+        let (_, method) = self.method.as_mut().expect("prepared before");
         let own = self.own.as_ref().map(|own| &own.m);
         let (mut monitor, mut converged) = (setup.monitor.borrow_mut(), setup.converged.borrow_mut());
-        setup.report.borrow_mut().setup_seconds = started.elapsed().as_secs_f64();
         let mut problem = Problem {
             a,
             m: own.or(m),
@@ -315,22 +412,41 @@ impl<T: Scalar> Krylov<T> {
             converged: converged.as_deref_mut(),
             history: &setup.history,
             report: &setup.report,
-            counts: Counts::default(),
+            counts,
             started,
             rhs_norm: 0.0,
             rhs_true_norm: 0.0,
-            target: 0.0,
+            target,
             true_norm: f64::NAN,
             tested_norm: f64::NAN,
             is_verified: false,
             recurrence_norm: f64::NAN,
             best_norm: f64::INFINITY,
         };
+        if let Some(window) = self.window.as_mut().filter(|_| x_is_zero) {
+            x_is_zero = window.guess(&mut problem, x)?;
+        }
         let outcome = method.solve(&mut problem, x, x_is_zero);
         problem.publish();
         setup.report.borrow_mut().recycled = method.recycled();
-        scale_out(&setup.scaling, x);
-        self.finish(setup, settings, outcome, x)
+        outcome
+    }
+
+    /// Lets the policy learn from an attempt; whether it wants another.
+    fn think_again(&mut self, setup: &Setup, plan: &Plan, iterations: usize, outcome: &Result<Outcome>, limit: usize) -> bool {
+        if setup.method != "auto" {
+            return false;
+        }
+        let done = setup.report.borrow().counts.iterations;
+        let end = match outcome {
+            Ok(Outcome::Converged) => End::Good,
+            Ok(Outcome::Stopped(Stop::Iterations)) if done < limit => End::Spent,
+            Ok(Outcome::Stopped(Stop::Stagnation | Stop::Breakdown)) => End::Unfit,
+            Err(Error::Indefinite(_) | Error::Singular(_) | Error::Unsupported(_)) => End::Unfit,
+            Err(Error::NonFinite(_)) if plan.preconditioner.is_some() => End::Unfit,
+            _ => End::Other,
+        };
+        self.policy.learn(plan, iterations, end) == Next::Again
     }
 
     /// A vote of all ranks on what this one prepared.
@@ -349,7 +465,7 @@ impl<T: Scalar> Krylov<T> {
                     return false;
                 }
             }
-            Guess::Zero => {}
+            Guess::Zero | Guess::Project => {}
         }
         x.fill(T::ZERO);
         true
@@ -406,13 +522,13 @@ fn solver_space<'a, T: Scalar>(setup: &'a Setup, inner: &Option<Arc<dyn Inner<T>
 
 /// Whether basis vectors are stored in single precision. Left to the library: for gcrodr where reading
 /// the basis, too large for the caches, costs most of a step. Ranks would not agree on that.
-fn stores_single<T: Scalar>(setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> bool {
+fn stores_single<T: Scalar>(setup: &Setup, method: &str, a: &Operator<T>, m: Option<&Operator<T>>) -> bool {
     const CACHE: usize = 1 << 20;
     let o = &setup.options;
     if o.text("basis") != "auto" {
         return o.text("basis") == "single";
     }
-    if setup.method != "gcrodr" || setup.context.reduce_hook().is_some() {
+    if method != "gcrodr" || setup.context.reduce_hook().is_some() {
         return false;
     }
     let bytes = |operator: &Operator<T>| operator.count("entries").map(|count| count as usize * (size_of::<T>() + 4));

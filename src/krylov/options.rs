@@ -3,9 +3,9 @@
 use crate::runtime::options::{Default, Options, Row, Type};
 use crate::runtime::{Error, Result};
 
-pub static METHODS: &[&str] = &["cg", "minres", "gmres", "bicgstab", "gcrodr"];
+pub static METHODS: &[&str] = &["auto", "cg", "minres", "gmres", "bicgstab", "gcrodr"];
 
-const ARNOLDI: &[&str] = &["gmres", "gcrodr"];
+const ARNOLDI: &[&str] = &["gmres", "gcrodr", "auto"];
 
 const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
     Row { key, of, default, unit: "", methods, sentence }
@@ -29,21 +29,24 @@ pub static KRYLOV: &[Row] = &[
         "when the true residual b - A x is formed before a solve calls itself converged: always; only if the recurrence lies within a factor ten of the target; never"),
     row("max_iterations", Type::Int(0, i64::MAX), Default::Int(10_000), &[], "limit of iterations of one solve"),
     seconds(row("time_limit", POSITIVE, Default::Real(f64::MAX), &[], "limit of wall-clock time of one solve; runs then no longer repeat exactly")),
-    row("initial_guess", Type::Word(&["zero", "x", "previous"]), Default::Text("zero"), &[],
-        "start from zero (x may be uninitialised), from what x holds, or from this solver's last solution"),
+    row("initial_guess", Type::Word(&["zero", "x", "previous", "project"]), Default::Text("zero"), &[],
+        "start from zero (x may be uninitialised), from what x holds, from this solver's last solution, or from the combination of its last solutions that leaves the least residual (auto does so by default)"),
+    row("window", Type::Int(1, 100), Default::Int(4), &[], "solutions that initial_guess=project combines; an apply each where A changed"),
     row("preconditioner", Type::Text, Default::Text(""), &[],
         "one that the solver builds and keeps fresh itself, options in the same text: 'ilu levels=1'; not together with an M of the caller"),
     row("side", Type::Word(&["left", "right", "flexible"]), Default::Text("right"), ARNOLDI,
         "where the preconditioner stands; flexible lets it change from one iteration to the next"),
     row("restart", Type::Int(2, 1000), Default::Int(50), ARNOLDI, "vectors in a cycle (gcrodr: recycled ones included)"),
-    row("recycle", Type::Int(1, 499), Default::Int(10), &["gcrodr"], "vectors kept from cycle to cycle and from solve to solve; at most half of restart"),
-    row("test_basis", Type::Word(&["krylov", "search"]), Default::Text("krylov"), &["gcrodr"],
+    row("recycle", Type::Int(1, 499), Default::Int(10), &["gcrodr", "auto"], "vectors kept from cycle to cycle and from solve to solve; at most half of restart"),
+    row("test_basis", Type::Word(&["krylov", "search"]), Default::Text("krylov"), &["gcrodr", "auto"],
         "against what harmonic Ritz vectors are tested: the Krylov space (slow modes of the preconditioned operator) or the search space (slow modes of A)"),
     row("basis", Type::Word(&["auto", "full", "single"]), Default::Text("auto"), ARNOLDI,
         "precision in which basis vectors are stored; single halves the memory traffic, true residuals keep the accuracy of the solution; auto is single for gcrodr on one rank where reading the basis costs most of a step"),
     row("orthogonalization", Type::Word(&["delayed", "once"]), Default::Text("delayed"), ARNOLDI,
         "classical Gram-Schmidt: twice, the second pass in the sweep of the next step's first (orthogonal to the rounding of the stored precision), or once (a little cheaper; nothing is promised)"),
     row("method", Type::Text, Default::Result, &[], "the method's name"),
+    row("chosen_method", Type::Text, Default::Result, &[], "the method that ran in the last solve: what auto chose"),
+    row("chosen_preconditioner", Type::Text, Default::Result, &["auto"], "the preconditioner that auto chose and built for the last solve"),
     row("iterations", COUNT, Default::Result, &[], "iterations of the last solve"),
     row("applies", COUNT, Default::Result, &[], "columns that the operator was applied to in the last solve, all purposes"),
     row("recycle_applies", COUNT, Default::Result, &[], "those of them spent on renewing A U"),
@@ -92,6 +95,7 @@ pub enum Guess {
     Zero,
     X,
     Previous,
+    Project,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,9 +142,10 @@ impl Settings {
             max_iterations: o.count("max_iterations"),
             time_limit: o.real("time_limit"),
             guess: match o.text("initial_guess") {
-                "zero" => Guess::Zero,
                 "x" => Guess::X,
-                _ => Guess::Previous,
+                "previous" => Guess::Previous,
+                "project" => Guess::Project,
+                _ => Guess::Zero,
             },
             place: match o.text("side") {
                 "left" => Place::Left,

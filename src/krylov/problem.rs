@@ -88,6 +88,7 @@ pub struct Problem<'a, T: Scalar> {
     /// ||b|| in the tested norm, and plain.
     pub rhs_norm: f64,
     pub rhs_true_norm: f64,
+    /// 0 until it is known; a second attempt keeps that of the first.
     pub target: f64,
     /// Norms at the last true residual: plain, and as tested.
     pub true_norm: f64,
@@ -263,7 +264,9 @@ impl<T: Scalar> Problem<'_, T> {
             Reference::Initial => self.tested_norm,
             Reference::None => 0.0,
         };
-        self.target = self.settings.atol.max(self.settings.rtol * reference);
+        if self.target == 0.0 {
+            self.target = self.settings.atol.max(self.settings.rtol * reference);
+        }
         self.recurrence_norm = self.tested_norm;
         self.remember(self.tested_norm);
         self.verdict(self.tested_norm)

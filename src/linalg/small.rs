@@ -63,6 +63,17 @@ pub fn solve_upper<W: Wide>(r: &[W], ld: usize, n: usize, x: &mut [W]) {
     }
 }
 
+/// x <- R^-H x, as [`solve_upper`].
+pub fn solve_upper_adjoint<W: Wide>(r: &[W], ld: usize, n: usize, x: &mut [W]) {
+    for j in 0..n {
+        let mut v = x[j];
+        for i in 0..j {
+            v -= r[j * ld + i].conj() * x[i];
+        }
+        x[j] = v / r[j * ld + j].conj();
+    }
+}
+
 /// out <- A B for A `m x k`, B `k x n`.
 pub fn multiply<W: Wide>(a: &[W], m: usize, k: usize, b: &[W], n: usize, out: &mut [W]) {
     for j in 0..n {

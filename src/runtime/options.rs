@@ -99,6 +99,12 @@ impl Options {
         Ok(i)
     }
 
+    /// Another default than the table's, for this method.
+    pub fn preset(&mut self, key: &str, value: &str) {
+        let i = self.index(key);
+        self.values[i] = Value::Text(value.to_string());
+    }
+
     fn store(&mut self, i: usize, value: Value) -> Result<()> {
         self.values[i] = value;
         self.given[i] = true;

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 /// Stream numbers of the library's own uses; a new use takes a new number.
 pub mod streams {
     pub const SPECTRUM: u64 = 1;
+    pub const SYMMETRY: u64 = 2;
 }
 
 pub struct Stream {

@@ -245,6 +245,7 @@ impl<T: Scalar> Part<T> for Cholesky<T> {
 
     fn count(&self, key: &str) -> Option<i64> {
         match key {
+            "flops" => Some(self.nodes.flops()),
             "negative_pivots" => Some(self.negative as i64),
             "regularised_pivots" => Some(self.regularised as i64),
             _ => None,

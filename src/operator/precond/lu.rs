@@ -150,6 +150,10 @@ impl<T: Scalar> Part<T> for Lu<T> {
     }
 
     fn count(&self, key: &str) -> Option<i64> {
-        (key == "partial_pivoting").then_some(self.use_pivoted as i64)
+        match key {
+            "flops" => Some(2 * self.factor.flops()),
+            "partial_pivoting" => Some(self.use_pivoted as i64),
+            _ => None,
+        }
     }
 }

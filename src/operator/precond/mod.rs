@@ -44,6 +44,7 @@ mod pivot;
 mod pivoted;
 mod refine;
 mod scratch;
+mod single;
 mod spectrum;
 mod ssor;
 mod static_lu;
@@ -92,6 +93,10 @@ fn part<T: Scalar>(context: &Arc<Context>, a: &Operator<T>, kind: &str, options:
     // A rank without rows has no part in the others' local work, but in what they multiply together.
     if a.nrows() == 0 && kind != "chebyshev" {
         return Ok(Box::new(identity::Identity));
+    }
+    if T::KIND != <T::Single as Scalar>::KIND && options.text("precision") == "single" {
+        let narrower = |rounded: &Operator<T::Single>| part(context, rounded, kind, options);
+        return Ok(Box::new(single::InSingle::<T::Single>::new(context.clone(), a, narrower)?));
     }
     Ok(match kind {
         "identity" => Box::new(identity::Identity),

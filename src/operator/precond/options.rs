@@ -7,6 +7,7 @@ use std::fmt::Write;
 const FACTORS: &[&str] = &["ilu", "ilu0", "ic", "ic0", "ilut", "ict", "lu", "llt", "ldlt"];
 const BY_SIZE: &[&str] = &["ilut", "ict"];
 const COMPLETE: &[&str] = &["lu", "llt", "ldlt"];
+const ROUNDABLE: &[&str] = &["ssor", "ilu", "ilu0", "ic", "ic0", "ilut", "ict", "lu", "llt", "ldlt"];
 
 const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
     Row { key, of, default, unit: "", methods, sentence }
@@ -91,10 +92,20 @@ pub static PRECONDITIONER: &[Row] = &[
         COMPLETE,
         "steps of iterative refinement an apply, each with one product with the matrix",
     ),
+    row(
+        "precision",
+        Type::Word(&["full", "single"]),
+        Default::Text("full"),
+        ROUNDABLE,
+        "in which factors are made, kept and applied; single halves memory and time for a few iterations more",
+    ),
 ];
 
 /// Ranges that the table cannot state.
 pub fn check(options: &Options) -> Result<()> {
+    if options.count("refinements") > 0 && options.text("precision") == "single" {
+        return Err(Error::argument("refinements", options.count("refinements"), "be 0 with precision=single"));
+    }
     let omega = options.real("omega");
     if omega <= 0.0 || omega >= 2.0 {
         return Err(Error::argument("omega", omega, "lie in (0, 2)"));

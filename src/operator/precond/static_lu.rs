@@ -98,6 +98,11 @@ impl<T: Scalar> StaticLu<T> {
         })
     }
 
+    /// Multiplications and additions of one triangular factor.
+    pub fn flops(&self) -> i64 {
+        self.nodes.flops()
+    }
+
     pub fn entries(&self) -> usize {
         self.values.len()
     }

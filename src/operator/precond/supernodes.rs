@@ -90,6 +90,12 @@ impl Supernodes {
         (0..self.count()).map(|s| self.pattern(s).len()).max().unwrap_or(0)
     }
 
+    /// Multiplications and additions of a Cholesky factorisation: the squares of the columns' lengths.
+    pub fn flops(&self) -> i64 {
+        let columns = |s: usize| (0..self.own(s).len()).map(move |j| (self.own(s).len() - j + self.pattern(s).len()) as i64);
+        (0..self.count()).flat_map(columns).map(|length| length * length).sum()
+    }
+
     /// The largest number of columns.
     pub fn widest(&self) -> usize {
         (0..self.count()).map(|s| self.own(s).len()).max().unwrap_or(0)

@@ -1,0 +1,113 @@
+//! An initial guess from earlier solutions: the combination of the last ones whose image under A is
+//! nearest to b.
+//!
+//! Fischer, "Projection techniques for iterative solution of Ax = b with successive right-hand
+//! sides", Comput. Methods Appl. Mech. Engrg. 163 (1998).
+//!
+//! Differs from the paper: a window of the last solutions instead of a growing basis, and least
+//! squares in the residual instead of the A-norm, so that A need be neither definite nor the same
+//! for all systems: images are renewed when it changed, one apply a vector.
+
+use super::problem::Problem;
+use crate::linalg::{kernels, small, Panel};
+use crate::runtime::{memory, Result, Scalar};
+
+/// An image that keeps less than this share of its squared length beside the others is left out.
+const DEPENDENT: f64 = 1e-13;
+
+pub struct Window<T: Scalar> {
+    n: usize,
+    capacity: usize,
+    /// Solutions held, and the place of the next.
+    count: usize,
+    next: usize,
+    solutions: Vec<T>,
+    images: Vec<T>,
+    /// (A, its version, scaling's version) that each image belongs to.
+    image_of: Vec<[u64; 3]>,
+    gram: Vec<T::Wide>,
+    factor: Vec<T::Wide>,
+    products: Vec<T::Wide>,
+    pivots: Vec<usize>,
+    left: Vec<f64>,
+    narrow: Vec<T>,
+}
+
+impl<T: Scalar> Window<T> {
+    pub fn new(n: usize, capacity: usize) -> Result<Self> {
+        const WHAT: &str = "earlier solutions";
+        let panel = || memory::filled(memory::product(n, capacity, WHAT)?, T::ZERO, WHAT);
+        let small = |len: usize| memory::filled(len, <T::Wide as Scalar>::ZERO, WHAT);
+        Ok(Window {
+            n,
+            capacity,
+            count: 0,
+            next: 0,
+            solutions: panel()?,
+            images: panel()?,
+            image_of: memory::filled(capacity, [0; 3], WHAT)?,
+            gram: small(capacity * (capacity + 1))?,
+            factor: small(capacity * capacity)?,
+            products: small(capacity)?,
+            pivots: memory::with_capacity(capacity, WHAT)?,
+            left: memory::with_capacity(capacity, WHAT)?,
+            narrow: memory::filled(capacity, T::ZERO, WHAT)?,
+        })
+    }
+
+    pub fn fits(&self, n: usize, capacity: usize) -> bool {
+        self.n == n && self.capacity == capacity
+    }
+
+    /// x <- the guess; true if that is zero. One reduction.
+    pub fn guess(&mut self, p: &mut Problem<T>, x: &mut [T]) -> Result<bool> {
+        x.fill(T::ZERO);
+        let (n, k) = (self.n, self.count);
+        if k == 0 {
+            return Ok(true);
+        }
+        let identity = [p.a.id(), p.a.version(), p.scaling.version];
+        for j in 0..k {
+            if self.image_of[j] != identity {
+                p.apply(&self.solutions[j * n..][..n], &mut self.images[j * n..][..n]);
+                self.image_of[j] = identity;
+            }
+        }
+        // [A X]^H [A X b], in one reduction.
+        let images = Panel::packed(&self.images, n, k);
+        for j in 0..=k {
+            let with = if j < k { images.col(j) } else { p.b };
+            p.space.local(images, with, &mut self.gram[j * k..][..k]);
+        }
+        let summed = p.space.sum(&mut self.gram[..k * (k + 1)]);
+        if summed.is_err() {
+            self.image_of.fill([0; 3]);
+        }
+        summed?;
+        if self.gram[..k * (k + 1)].iter().any(|v| !v.finite()) {
+            self.count = 0;
+            return Ok(true);
+        }
+        let (gram, with_b) = self.gram.split_at_mut(k * k);
+        small::pivoted_cholesky(gram, k, DEPENDENT, &mut self.pivots, &mut self.left, &mut self.factor);
+        // P^T G P = R^H R: y = P R^-1 R^-H P^T (A X)^H b.
+        let rank = self.pivots.len();
+        let y = &mut self.products[..rank];
+        y.iter_mut().zip(&self.pivots).for_each(|(y, pivot)| *y = with_b[*pivot]);
+        small::solve_upper_adjoint(&self.factor, k, rank, y);
+        small::solve_upper(&self.factor, k, rank, y);
+        let narrow = &mut self.narrow[..k];
+        narrow.fill(T::ZERO);
+        self.pivots.iter().zip(&*y).for_each(|(pivot, v)| narrow[*pivot] = T::narrow(*v));
+        kernels::add(p.space.pool(), Panel::packed(&self.solutions, n, k), narrow, x);
+        Ok(false)
+    }
+
+    /// Takes in a solution, in the place of the oldest.
+    pub fn learn(&mut self, x: &[T]) {
+        self.solutions[self.next * self.n..][..self.n].copy_from_slice(x);
+        self.image_of[self.next] = [0; 3];
+        self.count = self.capacity.min(self.count + 1);
+        self.next = (self.next + 1) % self.capacity;
+    }
+}
