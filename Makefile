@@ -46,6 +46,9 @@ test:
 # Against PETSc and Belos: benches/sequences.sh DRIVERS FILE...
 bench: build
 	$(CARGO) bench --bench spmv
+	@mkdir -p build
+	$(CC) -O2 -Iinclude benches/calls.c -o build/calls -L$(RELEASE) -lreknit -Wl,-rpath,$(CURDIR)/$(RELEASE)
+	build/calls
 
 # `sudo make install` has no cargo as a rule; then it takes what `make build` and `make $(RELEASE)/libreknit.a` left.
 install:

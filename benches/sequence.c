@@ -8,7 +8,8 @@
  *   scalar rhs[rows], double parameters[parameters]
  *
  * little-endian. As a careful user runs it: one operator as long as the pattern stays, its values
- * rewritten in place, x = 0 at the start. The true residual is recomputed here. One JSON line.
+ * rewritten in place, x = 0 at the start. The true residual is recomputed here. One JSON line; with EACH
+ * in the environment also a line a system.
  */
 #include <reknit.h>
 
@@ -125,6 +126,15 @@ int main(int argc, char **argv) {
         setup += t1 - t0;
         seconds += t2 - t1;
         failed += status != RKN_OK;
+        if (getenv("EACH")) {
+            char method[64], with[64];
+            int64_t its, rebuilds;
+            check(rkn_krylov_get_int(s, "iterations", &its));
+            check(rkn_krylov_get_int(s, "rebuilds", &rebuilds));
+            check(rkn_krylov_get_string(s, "chosen_method", method, sizeof method, NULL));
+            check(rkn_krylov_get_string(s, "chosen_preconditioner", with, sizeof with, NULL));
+            fprintf(stderr, "%4ld: %4ld iterations, %.4f s, %s %s, %ld rebuilds\n", (long)k, (long)its, t2 - t0, method, with, (long)rebuilds);
+        }
         double r = true_residual(is_complex, n, ptr, col, val, b, x);
         if (!(r <= worst)) worst = r;
     }

@@ -615,7 +615,9 @@ typedef struct rkn_krylov rkn_krylov;
 // Makes a solver.
 //
 // ctx: rules the solves: threads, reduction, log, interrupt, seed of its own preconditioners.
-// method: "cg", "minres", "gmres", "bicgstab" or "gcrodr"; fixed for the handle's life.
+// method: "auto", "cg", "minres", "gmres", "bicgstab" or "gcrodr"; fixed for the handle's life. "auto"
+// chooses among the others and among preconditioners by their predicted and observed costs, keeps
+// a factorisation as long as that pays, and starts from earlier solutions.
 // out: gets the handle, to be freed by rkn_krylov_destroy.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown method).
 // Sources: cg, Hestenes and Stiefel 1952; minres, Paige and Saunders 1975; gmres, Saad and Schultz

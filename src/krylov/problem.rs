@@ -88,6 +88,10 @@ pub struct Problem<'a, T: Scalar> {
     /// ||b|| in the tested norm, and plain.
     pub rhs_norm: f64,
     pub rhs_true_norm: f64,
+    /// Where this attempt began, and how many iterations it is worth.
+    pub begun: usize,
+    pub worth: usize,
+    pub first_norm: f64,
     /// 0 until it is known; a second attempt keeps that of the first.
     pub target: f64,
     /// Norms at the last true residual: plain, and as tested.
@@ -268,6 +272,7 @@ impl<T: Scalar> Problem<'_, T> {
             self.target = self.settings.atol.max(self.settings.rtol * reference);
         }
         self.recurrence_norm = self.tested_norm;
+        self.first_norm = self.tested_norm;
         self.remember(self.tested_norm);
         self.verdict(self.tested_norm)
     }
@@ -336,10 +341,22 @@ impl<T: Scalar> Problem<'_, T> {
         if let Some(stop) = self.space.granted() {
             return Ok(Verdict::Stop(stop));
         }
-        if self.counts.iterations >= self.settings.max_iterations {
+        if self.counts.iterations >= self.settings.max_iterations || self.is_hopeless(norm) {
             return Ok(Verdict::Stop(Stop::Iterations));
         }
         Ok(Verdict::Continue)
+    }
+
+    /// Whether the attempt, going on at its average rate, would need twice the iterations that it is
+    /// worth.
+    fn is_hopeless(&self, norm: f64) -> bool {
+        const LOOK: usize = 5;
+        let done = self.counts.iterations - self.begun;
+        if self.worth == usize::MAX || done < LOOK {
+            return false;
+        }
+        let (gained, wanted) = ((self.first_norm / norm).ln(), (self.first_norm / self.target).ln());
+        !(done as f64 * wanted <= 2.0 * self.worth as f64 * gained)
     }
 
     /// Remembers x if its residual is half that of the last point kept.

@@ -25,6 +25,7 @@ use faer::sparse::linalg::cholesky::SymbolicCholesky;
 use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 use faer::traits::math_utils::from_f64;
 use faer::{Par, Side};
+use pulp::{Simd, WithSimd};
 
 const WHAT: &str = "a factorisation";
 
@@ -169,7 +170,7 @@ impl<T: Scalar> Cholesky<T> {
                 Some(p) => z.iter_mut().zip(p.arrays().0).for_each(|(z, i)| *z = pick(b[*i])),
                 None => z.iter_mut().zip(b).for_each(|(z, b)| *z = pick(*b)),
             }
-            substitute(&self.nodes, &self.values, &self.inverse, z, rest);
+            pulp::Arch::new().dispatch(Substitution { nodes: &self.nodes, values: &self.values, inverse: &self.inverse, x: z, scratch: rest });
             match self.symbolic.perm() {
                 Some(p) => x.iter_mut().zip(p.arrays().1).for_each(|(x, k)| *x = pick(z[*k])),
                 None => x.iter_mut().zip(z).for_each(|(x, z)| *x = pick(*z)),
@@ -192,41 +193,50 @@ fn each_pivot<T: Scalar>(nodes: &Supernodes, values: &[T], mut see: impl FnMut(u
     }
 }
 
-/// x <- (L D L^H)^-1 x in the factor's order; `inverse` is D^-1.
-fn substitute<T: Scalar>(nodes: &Supernodes, values: &[T], inverse: &[T], x: &mut [T], scratch: &mut [T]) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let mut from = 0;
-            for s in 0..nodes.count() {
-                let own = nodes.own(s);
-                let ld = own.len() + nodes.pattern(s).len();
-                let block = &values[from..from + ld * own.len()];
-                from += block.len();
-                for j in 0..own.len() {
-                    let v = x[own.start + j];
-                    for (x, l) in x[own.start + j + 1..own.end].iter_mut().zip(&block[j * ld + j + 1..]) {
-                        *x -= *l * v;
-                    }
-                }
-                Tall { own: own.clone(), pattern: nodes.pattern(s), values: block, ld, skip: own.len() }.spread(x, scratch);
-            }
-            for (x, d) in x.iter_mut().zip(inverse) {
-                *x *= *d;
-            }
-            for s in (0..nodes.count()).rev() {
-                let own = nodes.own(s);
-                let ld = own.len() + nodes.pattern(s).len();
-                let block = &values[from - ld * own.len()..from];
-                from -= block.len();
-                Tall { own: own.clone(), pattern: nodes.pattern(s), values: block, ld, skip: own.len() }.collect::<true>(x, scratch);
-                for j in (0..own.len()).rev() {
-                    let (head, tail) = x[own.clone()].split_at_mut(j + 1);
-                    head[j] -= tail.iter().zip(&block[j * ld + j + 1..]).fold(T::ZERO, |sum, (x, l)| sum + l.conj() * *x);
+/// x <- (L D L^H)^-1 x in the factor's order; `inverse` is D^-1. A struct, because a closure would not be
+/// compiled for the instructions that are chosen at run time.
+struct Substitution<'a, T> {
+    nodes: &'a Supernodes,
+    values: &'a [T],
+    inverse: &'a [T],
+    x: &'a mut [T],
+    scratch: &'a mut [T],
+}
+
+impl<T: Scalar> WithSimd for Substitution<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        let Substitution { nodes, values, inverse, x, scratch } = self;
+        let mut from = 0;
+        for s in 0..nodes.count() {
+            let own = nodes.own(s);
+            let ld = own.len() + nodes.pattern(s).len();
+            let block = &values[from..from + ld * own.len()];
+            from += block.len();
+            for j in 0..own.len() {
+                let v = x[own.start + j];
+                for (x, l) in x[own.start + j + 1..own.end].iter_mut().zip(&block[j * ld + j + 1..]) {
+                    *x -= *l * v;
                 }
             }
-        },
-    )
+            Tall { own: own.clone(), pattern: nodes.pattern(s), values: block, ld, skip: own.len() }.spread(x, scratch);
+        }
+        for (x, d) in x.iter_mut().zip(inverse) {
+            *x *= *d;
+        }
+        for s in (0..nodes.count()).rev() {
+            let own = nodes.own(s);
+            let ld = own.len() + nodes.pattern(s).len();
+            let block = &values[from - ld * own.len()..from];
+            from -= block.len();
+            Tall { own: own.clone(), pattern: nodes.pattern(s), values: block, ld, skip: own.len() }.collect::<true>(x, scratch);
+            for j in (0..own.len()).rev() {
+                let (head, tail) = x[own.clone()].split_at_mut(j + 1);
+                head[j] -= tail.iter().zip(&block[j * ld + j + 1..]).fold(T::ZERO, |sum, (x, l)| sum + l.conj() * *x);
+            }
+        }
+    }
 }
 
 impl<T: Scalar> Part<T> for Cholesky<T> {

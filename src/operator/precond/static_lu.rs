@@ -13,6 +13,7 @@ use crate::runtime::{memory, Error, Result, Scalar};
 use faer::dyn_stack::MemBuffer;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+use pulp::{Simd, WithSimd};
 
 const WHAT: &str = "a factorisation";
 const NONE: u32 = u32::MAX;
@@ -47,6 +48,39 @@ struct Work<T> {
     product: Vec<T>,
     permutation: Vec<usize>,
     memory: MemBuffer,
+}
+
+// Structs, because closures would not be compiled for the instructions that are chosen at run time.
+
+/// What supernode s gathers.
+struct Gathering<'a, T>(&'a mut StaticLu<T>, usize);
+
+impl<T: Scalar> WithSimd for Gathering<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        self.0.gather(self.1)
+    }
+}
+
+/// x <- A^-1 x, or A^-T x, in the factor's order.
+struct Substitution<'a, T> {
+    lu: &'a StaticLu<T>,
+    trans: Trans,
+    x: &'a mut [T],
+    scratch: &'a mut [T],
+}
+
+impl<T: Scalar> WithSimd for Substitution<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        if self.trans == Trans::N {
+            self.lu.plain(self.x, self.scratch)
+        } else {
+            self.lu.transposed(self.x, self.scratch)
+        }
+    }
 }
 
 impl<T: Scalar> StaticLu<T> {
@@ -122,10 +156,7 @@ impl<T: Scalar> StaticLu<T> {
         self.work.head.fill(NONE);
         let arch = pulp::Arch::new();
         (0..self.nodes.count()).all(|s| {
-            arch.dispatch(
-                #[inline(always)]
-                || self.gather(s),
-            );
+            arch.dispatch(Gathering(self, s));
             self.eliminate(s)
         })
     }
@@ -190,16 +221,7 @@ impl<T: Scalar> StaticLu<T> {
         for (z, i) in z.iter_mut().zip(&self.order) {
             *z = pick(b[*i as usize]);
         }
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                if trans == Trans::N {
-                    self.plain(z, scratch)
-                } else {
-                    self.transposed(z, scratch)
-                }
-            },
-        );
+        pulp::Arch::new().dispatch(Substitution { lu: self, trans, x: z, scratch });
         for (z, i) in z.iter().zip(&self.order) {
             x[*i as usize] = pick(*z);
         }

@@ -1,6 +1,7 @@
 //! Supernodes: neighbouring columns of a factor whose entries below them lie in the same rows,
 //! kept as dense column-major arrays. Solves walk over them.
 
+use crate::linalg::simd;
 use crate::runtime::{memory, Error, Result, Scalar};
 use faer::dyn_stack::{MemBuffer, StackReq};
 use faer::sparse::linalg::cholesky::{
@@ -209,14 +210,14 @@ impl<'a, T: Scalar> Tall<'a, T> {
         }
         let own = &mut x[self.own.clone()];
         let mut j = 0;
-        while j + 2 <= own.len() {
-            let sums = dots::<T, 2, CONJ>(self.columns(j), known);
-            own[j] -= sums[0];
-            own[j + 1] -= sums[1];
-            j += 2;
+        while j + 4 <= own.len() {
+            let sums = dots::<T, 4, CONJ>(self.columns(j), known);
+            own[j..j + 4].iter_mut().zip(sums).for_each(|(x, sum)| *x -= sum);
+            j += 4;
         }
-        if j < own.len() {
+        while j < own.len() {
             own[j] -= dots::<T, 1, CONJ>(self.columns(j), known)[0];
+            j += 1;
         }
     }
 }
@@ -224,6 +225,11 @@ impl<'a, T: Scalar> Tall<'a, T> {
 /// l^T x (l^H x if `CONJ`) for `K` columns, in lanes.
 #[inline(always)]
 fn dots<T: Scalar, const K: usize, const CONJ: bool>(l: [&[T]; K], x: &[T]) -> [T; K] {
+    if CONJ || !T::IS_COMPLEX {
+        if let Some([sums]) = simd::dots(l, [x]) {
+            return sums.map(T::narrow);
+        }
+    }
     const LANES: usize = 8;
     let n = x.len();
     let whole = n - n % LANES;
