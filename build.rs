@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 /// One pass a noun, so that types and functions stand together.
-const NOUNS: [(&str, &str); 6] = [
+const NOUNS: [(&str, &str); 7] = [
     ("status.rs", "Statuses and tags"),
     ("library.rs", "The library"),
     ("callback.rs", "Callbacks: user first; 0 is fine"),
     ("context.rs", "Context"),
     ("operator.rs", "Operators and preconditioners"),
     ("krylov.rs", "Krylov solvers with memory"),
+    ("sequence.rs", "The order of a sequence"),
 ];
 
 const HEAD: &str = include_str!("include/reknit.h.head");

@@ -150,7 +150,7 @@ const char *rkn_last_error(void);
 
 // The reference page of all options and results of one noun, as Markdown.
 //
-// noun: "context", "operator", "preconditioner" or "krylov".
+// noun: "context", "operator", "preconditioner", "krylov" or "sequence".
 // buf: gets at most `cap` bytes, the closing NUL included; may be NULL if cap is 0.
 // need: gets the bytes wanted, NUL included; may be NULL. With cap 0 and need given the call only
 // measures.
@@ -766,6 +766,45 @@ rkn_status rkn_krylov_view(const rkn_krylov *s, char *buf, int64_t cap, int64_t 
 // each may be NULL.
 // Errors: RKN_ERR_INDEX (i is past the end).
 rkn_status rkn_krylov_option(int64_t i, const char **key, const char **type, const char **doc);
+
+/* ---- The order of a sequence ----------------------------------------------------------------- */
+
+// Orders the systems of a sequence by their parameters, so that neighbours in the order are
+// similar: what a solver remembers of one system then serves the next. Needs no solver and serves
+// any.
+//
+// count, dim: how many systems, of how many parameters each. parameters: dim x count,
+// column-major with leading dimension ld >= dim, a column for each system; all finite.
+// Distances are Euclidean: bring parameters of different units to one scale first.
+// options: "method=chain two_opt=5", NULL for the defaults; the keys are in
+// rkn_option_reference("sequence", ...).
+// order: gets count indices, a permutation of 0..count-1: order[0] is to be solved first. Must not
+// overlap parameters; written on success only. It is the same for any number of threads.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE (also a grid that has not dim points),
+// RKN_ERR_NONFINITE, RKN_ERR_KEY, RKN_ERR_ARGUMENT, RKN_ERR_MEMORY.
+// Source: Wang et al. 2024 (arXiv 2401.09516), Algorithm 1 and appendix E.
+rkn_status rkn_sequence_order(const rkn_context *ctx,
+                              int64_t count,
+                              int64_t dim,
+                              const double *parameters,
+                              int64_t ld,
+                              const char *options,
+                              int64_t *order);
+
+// The length of an order: the sum of the Euclidean distances from each system to the next. Compared
+// with that of another order it says what sorting gains.
+//
+// count, dim, parameters, ld: as in rkn_sequence_order.
+// order: count indices from 0; NULL: the systems as they stand.
+// length: gets the sum, in the unit of the parameters.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE, RKN_ERR_NONFINITE, RKN_ERR_INDEX, RKN_ERR_MEMORY.
+rkn_status rkn_sequence_length(const rkn_context *ctx,
+                               int64_t count,
+                               int64_t dim,
+                               const double *parameters,
+                               int64_t ld,
+                               const int64_t *order,
+                               double *length);
 
 #ifdef __cplusplus
 }

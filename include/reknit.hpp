@@ -343,7 +343,7 @@ inline std::string build_info() { return rkn_build_info(); }
 inline std::string status_name(rkn_status status) { return rkn_status_name(status); }
 inline std::string last_error() { return rkn_last_error(); }
 
-/* The reference page of the options of "context", "operator", "preconditioner" or "krylov". */
+/* The reference page of the options of "context", "operator", "preconditioner", "krylov" or "sequence". */
 inline std::string option_reference(text noun) {
     return detail::string_from([&](char *buf, std::int64_t cap, std::int64_t *need) {
         return rkn_option_reference(noun.get(), buf, cap, need);
@@ -1062,6 +1062,40 @@ private:
 
     detail::owner<rkn_krylov, rkn_krylov_destroy> handle_;
 };
+
+// ---------------------------------------------------------------- sequence
+
+/* The order in which to solve systems so that neighbours in it are similar: indices from 0, the first to be solved
+   first. A column of parameters is one system. options: "method=chain two_opt=5". */
+inline std::vector<std::int64_t> sequence_order(columns<const double> parameters, text options = "",
+                                                context_ref ctx = {}) {
+    std::vector<std::int64_t> order(parameters.cols() > 0 ? static_cast<std::size_t>(parameters.cols()) : 0);
+    detail::call([&] {
+        return rkn_sequence_order(ctx.get(), parameters.cols(), parameters.rows(), parameters.data(), parameters.ld(),
+                                  options.get(), order.data());
+    });
+    return order;
+}
+
+/* The sum of the distances from each system to the next, as they stand or in an order. */
+inline double sequence_length(columns<const double> parameters, context_ref ctx = {}) {
+    double length = 0;
+    detail::call([&] {
+        return rkn_sequence_length(ctx.get(), parameters.cols(), parameters.rows(), parameters.data(), parameters.ld(),
+                                   nullptr, &length);
+    });
+    return length;
+}
+inline double sequence_length(columns<const double> parameters, const std::vector<std::int64_t> &order,
+                              context_ref ctx = {}) {
+    detail::need_size("sequence_length", "order", detail::length(order), parameters.cols());
+    double length = 0;
+    detail::call([&] {
+        return rkn_sequence_length(ctx.get(), parameters.cols(), parameters.rows(), parameters.data(), parameters.ld(),
+                                   order.data(), &length);
+    });
+    return length;
+}
 
 }    // namespace rkn
 

@@ -36,6 +36,8 @@ SCALARS = {
 }
 # Types that stand only behind a pointer, as Julia writes them.
 POINTEES = {"void": "Cvoid", "char": "UInt8", "uint8_t": "UInt8"}
+# Integer results that are arrays; all others are single numbers.
+ARRAYS = {"order"}
 JULIA_WORDS = {
     "abstract", "baremodule", "begin", "break", "catch", "const", "continue", "do", "else", "elseif", "end",
     "export", "false", "finally", "for", "function", "global", "if", "import", "in", "isa", "let", "local",
@@ -380,7 +382,7 @@ def fortran_function(function, callbacks, in_callback, structs):
     lines.append("      import")
     for name, kind in function.arguments:
         declared = fortran_type(kind, callbacks, in_callback, structs)
-        array = "(*)" if declared.startswith("character") else ""
+        array = "(*)" if declared.startswith("character") or (name in ARRAYS and kind.depth == 1 and not kind.const) else ""
         lines.append(f"      {declared} :: {name}{array}")
     if not nothing:
         kind = function.result

@@ -17,4 +17,5 @@ mod handle;
 pub mod krylov;
 pub mod library;
 pub mod operator;
+pub mod sequence;
 pub mod status;

@@ -637,6 +637,30 @@ module reknit_c
       type(c_ptr), intent(inout), optional :: doc
       integer(c_int32_t) :: rkn_krylov_option
     end function rkn_krylov_option
+    function rkn_sequence_order(ctx, count, dim, parameters, ld, options, &
+        order) bind(c, name="rkn_sequence_order")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: count
+      integer(c_int64_t), value :: dim
+      type(c_ptr), value :: parameters
+      integer(c_int64_t), value :: ld
+      character(kind=c_char), intent(in), optional :: options(*)
+      integer(c_int64_t), intent(inout), optional :: order(*)
+      integer(c_int32_t) :: rkn_sequence_order
+    end function rkn_sequence_order
+    function rkn_sequence_length(ctx, count, dim, parameters, ld, order, &
+        length) bind(c, name="rkn_sequence_length")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: count
+      integer(c_int64_t), value :: dim
+      type(c_ptr), value :: parameters
+      integer(c_int64_t), value :: ld
+      type(c_ptr), value :: order
+      type(c_ptr), value :: length
+      integer(c_int32_t) :: rkn_sequence_length
+    end function rkn_sequence_length
   end interface
 
 end module reknit_c

@@ -33,7 +33,7 @@ contains
     text = fortran_text(rkn_last_error())
   end function last_error
 
-  ! The options of "context", "operator", "preconditioner" or "krylov", one per line.
+  ! The options of "context", "operator", "preconditioner", "krylov" or "sequence", one per line.
   recursive subroutine option_reference(noun, text, stat, errmsg)
     character(*), intent(in) :: noun
     character(:), allocatable, intent(inout) :: text

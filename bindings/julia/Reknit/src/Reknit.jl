@@ -11,7 +11,8 @@ what the last solve taught it. It is a binding of the shared library reknit, whi
         stats = solve!(x, s, A, b; M = M)        # s starts from what it learned before
     end
 
-Nouns: [`Context`](@ref), [`Operator`](@ref), [`Preconditioner`](@ref), [`Krylov`](@ref).
+Nouns: [`Context`](@ref), [`Operator`](@ref), [`Preconditioner`](@ref), [`Krylov`](@ref). [`sequence_order`](@ref)
+says in which order to solve systems that may be solved in any.
 A call that fails throws a [`ReknitError`](@ref); a solve that stops short of its tolerance returns, and
 its [`Stats`](@ref) say so. `Reknit.LibReknit` is the C interface as it is.
 """
@@ -26,6 +27,7 @@ export solve!, solve, prepare!, converged, history, forget!
 export changed!, set_values!, nullspace!, block
 export set_options!, set_monitor!, set_converged!, set_inner!, set_weights!, set_scaling!
 export set_log!, set_reduce!, interrupt!
+export sequence_order, sequence_length
 
 include("libreknit.jl")
 include("library.jl")
@@ -40,6 +42,7 @@ include("composition.jl")
 include("preconditioner.jl")
 include("krylov.jl")
 include("hooks.jl")
+include("sequence.jl")
 
 function __init__()
     load_library()

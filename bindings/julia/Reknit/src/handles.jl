@@ -55,6 +55,6 @@ end
 """
     Reknit.option_reference(noun) -> String
 
-The reference page of a noun's options: `"context"`, `"operator"`, `"preconditioner"` or `"krylov"`.
+The reference page of a noun's options: `"context"`, `"operator"`, `"preconditioner"`, `"krylov"` or `"sequence"`.
 """
 option_reference(noun) = text(LibReknit.rkn_option_reference, String(noun))

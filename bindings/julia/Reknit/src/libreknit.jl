@@ -305,4 +305,12 @@ rkn_krylov_option(i, key, type, doc) =
     ccall((:rkn_krylov_option, LIBRARY), Int32, (Int64, Ptr{Cstring}, Ptr{Cstring}, Ptr{Cstring}), i, key,
         type, doc)
 
+rkn_sequence_order(ctx, count, dim, parameters, ld, options, order) =
+    ccall((:rkn_sequence_order, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64, Cstring,
+        Ptr{Int64}), ctx, count, dim, parameters, ld, options, order)
+
+rkn_sequence_length(ctx, count, dim, parameters, ld, order, length) =
+    ccall((:rkn_sequence_length, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64, Ptr{Int64},
+        Ptr{Float64}), ctx, count, dim, parameters, ld, order, length)
+
 end
