@@ -30,8 +30,9 @@ for file in "$@"; do
     row "reknit GMRES(30)+ILU, one pass" build/sequence "$file" gmres ilu0 "restart=30 orthogonalization=once"
     row "PETSc GMRES(30)+ILU" "${petsc[@]}" -ksp_type gmres -ksp_gmres_restart 30 -ksp_pc_side right -pc_type ilu
     row "reknit GCRO-DR(40,20)+ILU" build/sequence "$file" gcrodr ilu0 "restart=40 recycle=20"
-    row "reknit GCRO-DR(40,20)+ILU, single, one pass" build/sequence "$file" gcrodr ilu0 "restart=40 recycle=20 basis=single orthogonalization=once"
+    row "reknit GCRO-DR(40,20)+ILU, full precision" build/sequence "$file" gcrodr ilu0 "restart=40 recycle=20 basis=full"
     row "Belos GCRO-DR(40,20)+ILU" "$drivers/belos" "$file" gcrodr ilu 1e-8
+    row "reknit auto" build/sequence "$file" auto none
     row "reknit BiCGStab+ILU" build/sequence "$file" bicgstab ilu0
     row "PETSc BiCGStab+ILU" "${petsc[@]}" -ksp_type bcgs -ksp_pc_side right -pc_type ilu
     case $file in *convdiff*) continue ;; esac

@@ -7,8 +7,8 @@
  * - A function returns rkn_status: 0 (RKN_OK); negative: refused or failed, and every handle and
  *   array is as before; positive: a solve that stopped short of its tolerance, its best point
  *   delivered. rkn_last_error() has the text of this thread's last nonzero status.
- * - Outputs are written on success only, but for the solution of a solve. A handle's out pointer is
- *   NULL after a failure.
+ * - Outputs are written on success only, but for the solution of a solve and the size that a text
+ *   or history needs. A handle's out pointer is NULL after a failure.
  * - Handles are checked before they are touched: a dead or wrong one is RKN_ERR_HANDLE. destroy
  *   takes NULL, any order, and twice. (The address of a destroyed handle may be used again by a
  *   later one of the same kind: only then is a stale pointer not noticed.)
@@ -20,7 +20,8 @@
  * - Sizes are int64_t. Index arrays are 32 or 64 bits, counted from 0 or 1. Scalars are tagged;
  *   `void *` arrays hold the operator's scalar, complex numbers as two reals side by side.
  * - Arrays of vectors are column-major with a leading dimension in entries.
- * - NULL is a valid context. Strings are UTF-8 and end with NUL.
+ * - NULL is a valid context; elsewhere, where nothing else is said, it is RKN_ERR_NULL. Strings are
+ *   UTF-8 and end with NUL, arrays are aligned to their entries: other ones are RKN_ERR_ARGUMENT.
  * - The library prints nothing, raises no signal, and runs with its own floating-point environment;
  *   the host's holds again in callbacks and on return.
  */
@@ -152,8 +153,8 @@ const char *rkn_last_error(void);
 //
 // noun: "context", "operator", "preconditioner", "krylov" or "sequence".
 // buf: gets at most `cap` bytes, the closing NUL included; may be NULL if cap is 0.
-// need: gets the bytes wanted, NUL included; may be NULL. With cap 0 and need given the call only
-// measures.
+// need: gets the bytes wanted, NUL included, also if cap is too small; may be NULL. With cap 0 and need
+// given the call only measures.
 // Errors: RKN_ERR_NULL, RKN_ERR_KEY (unknown noun), RKN_ERR_SIZE (cap is too small).
 rkn_status rkn_option_reference(const char *noun, char *buf, int64_t cap, int64_t *need);
 
@@ -250,7 +251,7 @@ void rkn_context_destroy(rkn_context *ctx);
 
 // Sets an integer option: "threads", "seed", "log_level" (rkn_option_reference("context", ...)).
 //
-// Errors: RKN_ERR_KEY (unknown key), RKN_ERR_ARGUMENT (out of range), RKN_ERR_BUSY.
+// Errors: RKN_ERR_NULL, RKN_ERR_KEY (unknown key), RKN_ERR_ARGUMENT (out of range), RKN_ERR_BUSY.
 rkn_status rkn_context_set_int(rkn_context *ctx, const char *key, int64_t value);
 
 // Reads an integer option.
@@ -265,7 +266,7 @@ rkn_status rkn_context_get_int(const rkn_context *ctx, const char *key, int64_t 
 //
 // reduce: NULL takes the hook away. user: passed back to it. release: called once with `user`
 // when the hook is let go, not if this call fails; may be NULL.
-// Errors: RKN_ERR_BUSY.
+// Errors: RKN_ERR_NULL, RKN_ERR_BUSY.
 rkn_status rkn_context_set_reduce(rkn_context *ctx,
                                   rkn_reduce_fn reduce,
                                   void *user,
@@ -274,7 +275,7 @@ rkn_status rkn_context_set_reduce(rkn_context *ctx,
 // Sets the log sink; without one the library prints nothing, ever.
 //
 // log: NULL takes the sink away. user, release: as in rkn_context_set_reduce.
-// Errors: RKN_ERR_BUSY.
+// Errors: RKN_ERR_NULL, RKN_ERR_BUSY.
 rkn_status rkn_context_set_log(rkn_context *ctx, rkn_log_fn log, void *user, rkn_release_fn release);
 
 // Asks the running solve of this context, or its next one, to stop with RKN_STOP_INTERRUPT. The
@@ -432,7 +433,8 @@ rkn_status rkn_operator_create_identity(const rkn_context *ctx,
 //
 // scalar: what the entries become; a complex file needs a complex scalar.
 // path: the file's name.
-// Errors: RKN_ERR_FILE (names the cause), RKN_ERR_FORMAT (names the line), RKN_ERR_SCALAR.
+// Errors: RKN_ERR_NULL, RKN_ERR_ARGUMENT, RKN_ERR_FILE (names the cause), RKN_ERR_FORMAT (names the line),
+// RKN_ERR_SCALAR, RKN_ERR_MEMORY.
 // Source: Boisvert, Pozo, Remington, The Matrix Market exchange formats, NISTIR 5935 (1996).
 rkn_status rkn_operator_create_matrix_market(const rkn_context *ctx,
                                              rkn_scalar scalar,
@@ -509,7 +511,8 @@ rkn_status rkn_operator_create_adjoint(const rkn_context *ctx,
 // blocks: nblockrows * nblockcols handles, row by row; NULL is a zero block. Blocks of one block
 // row have equal rows, of one block column equal columns; each has at least one operator. Kept as
 // in rkn_operator_create_sum.
-// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SCALAR, RKN_ERR_SIZE (names the block).
+// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_ARGUMENT (all blocks are NULL),
+// RKN_ERR_SCALAR, RKN_ERR_SIZE (names the block).
 rkn_status rkn_operator_create_block(const rkn_context *ctx,
                                      int64_t nblockrows,
                                      int64_t nblockcols,
@@ -525,7 +528,8 @@ rkn_status rkn_operator_create_block(const rkn_context *ctx,
 // out: gets the handle.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown kind or key, or a key that the kind
 // ignores), RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_UNSUPPORTED (A has no entries),
-// RKN_ERR_SINGULAR and RKN_ERR_INDEFINITE (name the row), RKN_ERR_MEMORY.
+// RKN_ERR_SINGULAR and RKN_ERR_INDEFINITE (name the row), RKN_ERR_NONFINITE, RKN_ERR_STATE (A contains a
+// preconditioner whose refresh failed), RKN_ERR_MEMORY.
 rkn_status rkn_operator_create_preconditioner(const rkn_context *ctx,
                                               const rkn_operator *A,
                                               const char *kind,
@@ -540,7 +544,8 @@ void rkn_operator_destroy(rkn_operator *A);
 // unusable until the next successful one.
 //
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (A holds a copy: use
-// rkn_operator_set_values), RKN_ERR_NONFINITE, RKN_ERR_SINGULAR, RKN_ERR_INDEFINITE.
+// rkn_operator_set_values), RKN_ERR_NONFINITE, RKN_ERR_SINGULAR, RKN_ERR_INDEFINITE, RKN_ERR_UNSUPPORTED
+// (llt and ldlt of what is no longer Hermitian), RKN_ERR_MEMORY.
 rkn_status rkn_operator_changed(rkn_operator *A);
 
 // New numbers for a copied matrix, laid out as at creation (rkn_operator_create_coo and _matrix_market: the
@@ -641,13 +646,13 @@ rkn_status rkn_krylov_set_int(rkn_krylov *s, const char *key, int64_t value);
 rkn_status rkn_krylov_set_real(rkn_krylov *s, const char *key, double value);
 
 // Sets an option from text: a word such as "left", or the text of a number; otherwise as
-// rkn_krylov_set_int.
+// rkn_krylov_set_real. The value of "preconditioner" is looked at by the next solve.
 rkn_status rkn_krylov_set_string(rkn_krylov *s, const char *key, const char *value);
 
 // Sets several options from one text, "restart=40 recycle=20 preconditioner='ilu levels=1'": pairs between
 // blanks or commas, a value with blanks in single quotes. All are taken, or none.
 //
-// Errors: as rkn_krylov_set_int.
+// Errors: as rkn_krylov_set_string.
 rkn_status rkn_krylov_set_options(rkn_krylov *s, const char *options);
 
 // Reads an integer result or option: "iterations", "applies", "reductions", ...
@@ -731,7 +736,8 @@ rkn_status rkn_krylov_prepare(rkn_krylov *s, const rkn_operator *A, const rkn_op
 // last sound iterate.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SCALAR, RKN_ERR_SIZE, RKN_ERR_ARGUMENT,
 // RKN_ERR_STATE, RKN_ERR_NONFINITE (in b, x or what an operator delivers), RKN_ERR_INDEFINITE (cg, minres), RKN_ERR_SINGULAR,
-// RKN_ERR_CALLBACK (the value is in "callback_status"), RKN_ERR_MEMORY.
+// RKN_ERR_CALLBACK (the value is in "callback_status"), RKN_ERR_MEMORY; those of
+// rkn_operator_create_preconditioner if the option "preconditioner" is set: RKN_ERR_KEY, RKN_ERR_UNSUPPORTED.
 rkn_status rkn_krylov_solve(rkn_krylov *s,
                             const rkn_operator *A,
                             const rkn_operator *M,
@@ -741,8 +747,8 @@ rkn_status rkn_krylov_solve(rkn_krylov *s,
 // The tested residual norms of the last solve (or of the running one, from its callbacks): one at
 // the start and one an iteration, at most 100 000.
 //
-// norms: room for cap numbers; may be NULL if cap is 0. need: gets how many there are; may be NULL.
-// With cap 0 and need given the call only counts.
+// norms: room for cap numbers; may be NULL if cap is 0. need: gets how many there are, also if cap is
+// too small; may be NULL. With cap 0 and need given the call only counts.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
 rkn_status rkn_krylov_history(const rkn_krylov *s, double *norms, int64_t cap, int64_t *need);
 

@@ -101,6 +101,11 @@ pub fn panel_len(nrows: usize, ncols: usize, ld: usize, name: &'static str) -> R
         .ok_or_else(|| Error::size(name, ld, "give an array that fits the address space"))
 }
 
+/// The leading dimension of a panel: columns without rows need no storage to be apart in.
+pub fn stride(nrows: usize, ld: usize) -> usize {
+    if nrows == 0 { 0 } else { ld }
+}
+
 /// An array of the caller's that outlives the operator.
 struct Lent<P> {
     pointer: *const P,

@@ -64,7 +64,7 @@ pub unsafe extern "C" fn rkn_context_destroy(ctx: *mut rkn_context) {
 
 /// Sets an integer option: "threads", "seed", "log_level" (rkn_option_reference("context", ...)).
 ///
-/// Errors: RKN_ERR_KEY (unknown key), RKN_ERR_ARGUMENT (out of range), RKN_ERR_BUSY.
+/// Errors: RKN_ERR_NULL, RKN_ERR_KEY (unknown key), RKN_ERR_ARGUMENT (out of range), RKN_ERR_BUSY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_context_set_int(ctx: *mut rkn_context, key: *const c_char, value: i64) -> rkn_status {
     guard("rkn_context_set_int", || {
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn rkn_context_get_int(ctx: *const rkn_context, key: *cons
 ///
 /// reduce: NULL takes the hook away. user: passed back to it. release: called once with `user`
 /// when the hook is let go, not if this call fails; may be NULL.
-/// Errors: RKN_ERR_BUSY.
+/// Errors: RKN_ERR_NULL, RKN_ERR_BUSY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_context_set_reduce(
     ctx: *mut rkn_context,
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn rkn_context_set_reduce(
 /// Sets the log sink; without one the library prints nothing, ever.
 ///
 /// log: NULL takes the sink away. user, release: as in rkn_context_set_reduce.
-/// Errors: RKN_ERR_BUSY.
+/// Errors: RKN_ERR_NULL, RKN_ERR_BUSY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_context_set_log(ctx: *mut rkn_context, log: rkn_log_fn, user: *mut c_void, release: rkn_release_fn) -> rkn_status {
     guard("rkn_context_set_log", || {

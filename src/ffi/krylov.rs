@@ -105,7 +105,7 @@ pub unsafe extern "C" fn rkn_krylov_set_real(s: *mut rkn_krylov, key: *const c_c
 }
 
 /// Sets an option from text: a word such as "left", or the text of a number; otherwise as
-/// rkn_krylov_set_int.
+/// rkn_krylov_set_real. The value of "preconditioner" is looked at by the next solve.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_set_string(s: *mut rkn_krylov, key: *const c_char, value: *const c_char) -> rkn_status {
     guard("rkn_krylov_set_string", || {
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn rkn_krylov_set_string(s: *mut rkn_krylov, key: *const c
 /// Sets several options from one text, "restart=40 recycle=20 preconditioner='ilu levels=1'": pairs between
 /// blanks or commas, a value with blanks in single quotes. All are taken, or none.
 ///
-/// Errors: as rkn_krylov_set_int.
+/// Errors: as rkn_krylov_set_string.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_set_options(s: *mut rkn_krylov, options: *const c_char) -> rkn_status {
     guard("rkn_krylov_set_options", || {
@@ -366,7 +366,8 @@ pub unsafe extern "C" fn rkn_krylov_prepare(s: *mut rkn_krylov, A: *const rkn_op
 /// last sound iterate.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SCALAR, RKN_ERR_SIZE, RKN_ERR_ARGUMENT,
 /// RKN_ERR_STATE, RKN_ERR_NONFINITE (in b, x or what an operator delivers), RKN_ERR_INDEFINITE (cg, minres), RKN_ERR_SINGULAR,
-/// RKN_ERR_CALLBACK (the value is in "callback_status"), RKN_ERR_MEMORY.
+/// RKN_ERR_CALLBACK (the value is in "callback_status"), RKN_ERR_MEMORY; those of
+/// rkn_operator_create_preconditioner if the option "preconditioner" is set: RKN_ERR_KEY, RKN_ERR_UNSUPPORTED.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_solve(
     s: *mut rkn_krylov,
@@ -430,8 +431,8 @@ fn record(s: &rkn_krylov, outcome: &Result<Outcome>) {
 /// The tested residual norms of the last solve (or of the running one, from its callbacks): one at
 /// the start and one an iteration, at most 100 000.
 ///
-/// norms: room for cap numbers; may be NULL if cap is 0. need: gets how many there are; may be NULL.
-/// With cap 0 and need given the call only counts.
+/// norms: room for cap numbers; may be NULL if cap is 0. need: gets how many there are, also if cap is
+/// too small; may be NULL. With cap 0 and need given the call only counts.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_history(s: *const rkn_krylov, norms: *mut f64, cap: i64, need: *mut i64) -> rkn_status {

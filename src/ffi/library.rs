@@ -93,8 +93,8 @@ pub extern "C" fn rkn_last_error() -> *const c_char {
 ///
 /// noun: "context", "operator", "preconditioner", "krylov" or "sequence".
 /// buf: gets at most `cap` bytes, the closing NUL included; may be NULL if cap is 0.
-/// need: gets the bytes wanted, NUL included; may be NULL. With cap 0 and need given the call only
-/// measures.
+/// need: gets the bytes wanted, NUL included, also if cap is too small; may be NULL. With cap 0 and need
+/// given the call only measures.
 /// Errors: RKN_ERR_NULL, RKN_ERR_KEY (unknown noun), RKN_ERR_SIZE (cap is too small).
 #[no_mangle]
 pub unsafe extern "C" fn rkn_option_reference(noun: *const c_char, buf: *mut c_char, cap: i64, need: *mut i64) -> rkn_status {

@@ -278,7 +278,7 @@ pub unsafe extern "C" fn rkn_operator_create_coo(
 ) -> rkn_status {
     guard("rkn_operator_create_coo", || {
         let out = args::out_handle(out)?;
-        let (nrows, ncols, nnz) = (dimension(nrows, "nrows")?, dimension(ncols, "ncols")?, args::length(nnz, "nnz")?);
+        let (nrows, ncols, nnz) = (dimension(nrows, "nrows")?, dimension(ncols, "ncols")?, dimension(nnz, "nnz")?);
         let base = base_of(base)?;
         by_scalar!(args::kind(scalar)?, T => by_index!(index, I => {
             let (rows, cols) = (args::slice::<I>(rowind, nnz, "rowind")?, args::slice::<I>(colind, nnz, "colind")?);
@@ -359,7 +359,8 @@ pub unsafe extern "C" fn rkn_operator_create_identity(
 ///
 /// scalar: what the entries become; a complex file needs a complex scalar.
 /// path: the file's name.
-/// Errors: RKN_ERR_FILE (names the cause), RKN_ERR_FORMAT (names the line), RKN_ERR_SCALAR.
+/// Errors: RKN_ERR_NULL, RKN_ERR_ARGUMENT, RKN_ERR_FILE (names the cause), RKN_ERR_FORMAT (names the line),
+/// RKN_ERR_SCALAR, RKN_ERR_MEMORY.
 /// Source: Boisvert, Pozo, Remington, The Matrix Market exchange formats, NISTIR 5935 (1996).
 #[no_mangle]
 pub unsafe extern "C" fn rkn_operator_create_matrix_market(
@@ -505,7 +506,11 @@ pub unsafe extern "C" fn rkn_operator_create_adjoint(
 ) -> rkn_status {
     guard("rkn_operator_create_adjoint", || {
         let out = args::out_handle(out)?;
-        let trans = args::choice(trans - 1, "trans", "RKN_T, RKN_H", &[Trans::T, Trans::H])?;
+        let trans = match trans {
+            RKN_T => Trans::T,
+            RKN_H => Trans::H,
+            _ => return Err(Error::argument("trans", trans, "be one of RKN_T, RKN_H")),
+        };
         let a = handle::shared(A, "A")?;
         by_scalar!(a.operator.kind(), T => create(ctx, out, Adjoint::new(a.operator.of::<T>("A")?.clone(), trans)?))
     })
@@ -516,7 +521,8 @@ pub unsafe extern "C" fn rkn_operator_create_adjoint(
 /// blocks: nblockrows * nblockcols handles, row by row; NULL is a zero block. Blocks of one block
 /// row have equal rows, of one block column equal columns; each has at least one operator. Kept as
 /// in rkn_operator_create_sum.
-/// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SCALAR, RKN_ERR_SIZE (names the block).
+/// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_ARGUMENT (all blocks are NULL),
+/// RKN_ERR_SCALAR, RKN_ERR_SIZE (names the block).
 #[no_mangle]
 pub unsafe extern "C" fn rkn_operator_create_block(
     ctx: *const rkn_context,
@@ -551,7 +557,8 @@ pub unsafe extern "C" fn rkn_operator_create_block(
 /// out: gets the handle.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown kind or key, or a key that the kind
 /// ignores), RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_UNSUPPORTED (A has no entries),
-/// RKN_ERR_SINGULAR and RKN_ERR_INDEFINITE (name the row), RKN_ERR_MEMORY.
+/// RKN_ERR_SINGULAR and RKN_ERR_INDEFINITE (name the row), RKN_ERR_NONFINITE, RKN_ERR_STATE (A contains a
+/// preconditioner whose refresh failed), RKN_ERR_MEMORY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_operator_create_preconditioner(
     ctx: *const rkn_context,
@@ -583,7 +590,8 @@ pub unsafe extern "C" fn rkn_operator_destroy(A: *mut rkn_operator) {
 /// unusable until the next successful one.
 ///
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (A holds a copy: use
-/// rkn_operator_set_values), RKN_ERR_NONFINITE, RKN_ERR_SINGULAR, RKN_ERR_INDEFINITE.
+/// rkn_operator_set_values), RKN_ERR_NONFINITE, RKN_ERR_SINGULAR, RKN_ERR_INDEFINITE, RKN_ERR_UNSUPPORTED
+/// (llt and ldlt of what is no longer Hermitian), RKN_ERR_MEMORY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_operator_changed(A: *mut rkn_operator) -> rkn_status {
     guard("rkn_operator_changed", || {
@@ -637,7 +645,7 @@ pub unsafe extern "C" fn rkn_operator_set_nullspace(
             let count = args::panel_len(rows, ncols, ld, "ld")?;
             let data = args::slice(vectors, count, "vectors")?;
             check::finite("vectors", data)?;
-            op.set_nullspace(side, Panel { data, nrows: rows, ncols, ld })
+            op.set_nullspace(side, Panel { data, nrows: rows, ncols, ld: args::stride(rows, ld) })
         })
     })
 }
@@ -669,8 +677,9 @@ pub unsafe extern "C" fn rkn_operator_apply(
             if args::overlap(x, y) {
                 return Err(Error::argument("y", "overlapping x", "be memory of its own"));
             }
-            let x = Panel { data: x, nrows: cols, ncols, ld: ldx.max(cols) };
-            op.apply(&op.context().pool, trans, x, PanelMut { data: y, nrows: rows, ncols, ld: ldy.max(rows) })
+            let (ldx, ldy) = (args::stride(cols, ldx.max(cols)), args::stride(rows, ldy.max(rows)));
+            let x = Panel { data: x, nrows: cols, ncols, ld: ldx };
+            op.apply(&op.context().pool, trans, x, PanelMut { data: y, nrows: rows, ncols, ld: ldy })
         })
     })
 }
@@ -736,11 +745,15 @@ pub unsafe extern "C" fn rkn_operator_get_int(A: *const rkn_operator, key: *cons
             "hermitian" => op.is_hermitian() as i64,
             "products" => op.products() as i64,
             "version" => op.version() as i64,
-            "values" => op.with_body(|body| body.values_len().ok_or_else(|| no_values(&body.describe())))? as i64,
-            _ => op.count(key).ok_or_else(|| Error::Key(format!("a {} operator has no '{key}'", op.describe())))?,
+            "values" => op.with_body(|body| body.values_len().map(|n| n as i64).ok_or_else(|| lacks(&body.describe(), key)))?,
+            _ => op.count(key).ok_or_else(|| lacks(&op.describe(), key))?,
         });
         Ok(())
     })
+}
+
+fn lacks(what: &str, key: &str) -> Error {
+    Error::Key(format!("a {what} operator has no '{key}'"))
 }
 
 /// A description of A in a few lines: kind, shape, scalar, what is known of it.

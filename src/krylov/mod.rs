@@ -431,6 +431,10 @@ impl<T: Scalar> Krylov<T> {
         }
         let outcome = method.solve(&mut problem, x, x_is_zero);
         problem.publish();
+        // After an error x may have overflowed where nobody looked: the best point, if there is one, is sound.
+        if outcome.is_err() && problem.best_norm < f64::INFINITY && kernels::first_nonfinite(x).is_some() {
+            x.copy_from_slice(problem.work[2]);
+        }
         setup.report.borrow_mut().recycled = method.recycled();
         outcome
     }
@@ -534,11 +538,12 @@ fn stores_single<T: Scalar>(setup: &Setup, method: &str, a: &Operator<T>, m: Opt
     if method != "gcrodr" || setup.context.reduce_hook().is_some() {
         return false;
     }
-    let bytes = |operator: &Operator<T>| operator.count("entries").map(|count| count as usize * (size_of::<T>() + 4));
+    // An identity may be of any order: what fits no memory is refused where the arrays are made.
+    let bytes = |operator: &Operator<T>| operator.count("entries").map(|count| (count as usize).saturating_mul(size_of::<T>() + 4));
     let (Some(a_bytes), Some(m_bytes)) = (bytes(a), m.map_or(Some(0), bytes)) else { return false };
-    let basis = a.nrows() * o.count("restart") * size_of::<T>();
+    let basis = a.nrows().saturating_mul(o.count("restart") * size_of::<T>());
     // Two sweeps over two thirds of the basis on average.
-    basis > CACHE && a_bytes + m_bytes < basis * 4 / 3 / 2
+    basis > CACHE && a_bytes.saturating_add(m_bytes) < basis / 3 * 2
 }
 
 /// What can be known to be wrong before anything is made.

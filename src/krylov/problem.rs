@@ -198,7 +198,8 @@ impl<T: Scalar> Problem<'_, T> {
         project(&self.space, &self.nullspaces.right, z)
     }
 
-    /// r <- b - A x, its norm and its tested norm. `x` all zeros costs no apply.
+    /// r <- b - A x, its norm and its tested norm. `x` all zeros costs no apply. An x that is not finite
+    /// is an error on all ranks, also where A has zeros for the entry.
     pub fn residual(&mut self, x: &[T], x_is_zero: bool, r: &mut [T]) -> Result<()> {
         if x_is_zero {
             r.copy_from_slice(self.b);
@@ -208,6 +209,9 @@ impl<T: Scalar> Problem<'_, T> {
             kernels::residual(self.space.pool(), self.b, r);
         }
         project(&self.space, &self.nullspaces.left, r)?;
+        if let Some(p) = kernels::first_nonfinite(x).filter(|_| !x_is_zero) {
+            r[p] = T::from_f64(f64::NAN);
+        }
         self.measure(r)
     }
 
@@ -363,7 +367,10 @@ impl<T: Scalar> Problem<'_, T> {
     pub fn keep_best(&mut self, x: &[T], norm: f64) {
         if norm <= 0.5 * self.best_norm {
             self.best_norm = norm;
-            self.work[2].copy_from_slice(x);
+            // The recurrence may not see what overflows in a column of zeros.
+            if kernels::first_nonfinite(x).is_none() {
+                self.work[2].copy_from_slice(x);
+            }
         }
     }
 

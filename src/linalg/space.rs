@@ -218,7 +218,11 @@ impl<'a, T: Scalar> Space<'a, T> {
 
     /// The norm where the square of it under- or overflows: entries are scaled by the largest.
     fn scaled_norm(&self, x: &[T], square: f64) -> Result<f64> {
-        if square.is_nan() || !self.is_euclidean() {
+        // Not by `max`, which takes the other number for a NaN: a vector of NaN would have norm zero.
+        if square.is_nan() {
+            return Ok(square);
+        }
+        if !self.is_euclidean() {
             return Ok(square.max(0.0).sqrt());
         }
         let mut largest = [x.iter().fold(0.0f64, |m, v| m.max(v.modulus()))];

@@ -94,15 +94,20 @@ struct Lines<'a, T, I> {
     values: &'a [T],
 }
 
-/// Entries that are asked for at once, and how far ahead of their use. The machine foresees
-/// streams on its own, but not past the end of a page, and the few operations on an entry leave
-/// it too little to look ahead at.
-const AHEAD: usize = 16;
-const DISTANCE: usize = 512;
+/// How many entries ahead of their use memory is asked for. The machine foresees streams on its
+/// own, but not past the end of a page: without asking, a product takes 1.5 times as long. The
+/// second-level cache is asked, since requests of the first are few at a time and make the reads
+/// of `x` wait for a place: 1.2 times as long.
+const DISTANCE: usize = 1024;
 
 /// Lines with fewer entries than this, on average, are summed one entry after the other; longer
 /// ones in several partial sums that do not wait for each other.
 const SHORT: usize = 12;
+
+/// Short lines that are taken together if they are of one length, and lines after which such a
+/// group is looked for again where there are none: each attempt costs a mispredicted branch.
+const GROUP: usize = 4;
+const SELDOM: usize = 64;
 
 impl<T: Scalar, I: Index> Lines<'_, T, I> {
     fn count(&self) -> usize {
@@ -115,31 +120,95 @@ impl<T: Scalar, I: Index> Lines<'_, T, I> {
 
     /// y_l <- line_l . x for the lines from `first`, as many as `y` is long, in `A` partial sums.
     #[inline(always)]
-    fn gather<const K: usize, const A: usize>(&self, first: usize, x: [&[T]; K], y: [&mut [T]; K]) {
-        let count = y[0].len();
-        let ptr = &self.ptr[first..first + count + 1];
-        let mut from = ptr[0].at(self.base);
-        let mut asked = from;
-        for i in 0..count {
-            let to = ptr[i + 1].at(self.base);
-            while asked < to {
-                self.ask(asked + DISTANCE);
-                asked += AHEAD;
-            }
-            let sum = self.dot::<K, A>(from..to, x);
-            for c in 0..K {
-                y[c][i] = sum[c];
-            }
-            from = to;
+    fn gather<const K: usize, const A: usize>(self, first: usize, x: [&[T]; K], y: [&mut [T]; K]) {
+        // Of one length, so that one comparison serves both.
+        let matrix = Lines { values: &self.values[..self.ind.len()], ..self };
+        match matrix.base {
+            // Known to the compiler, the base costs nothing; otherwise an eighth of the time in cache.
+            0 => Lines { base: 0, ..matrix }.gather_based::<K, A>(first, x, y),
+            _ => matrix.gather_based::<K, A>(first, x, y),
         }
     }
 
     #[inline(always)]
-    fn dot<const K: usize, const A: usize>(&self, range: Range<usize>, x: [&[T]; K]) -> [T; K] {
+    fn gather_based<const K: usize, const A: usize>(self, first: usize, x: [&[T]; K], y: [&mut [T]; K]) {
+        let (n, count) = (x[0].len(), y[0].len());
+        let (x, y) = (x.map(|x| &x[..n]), y.map(|y| &mut y[..count]));
+        let ends = &self.ptr[first + 1..first + count + 1];
+        let mut from = self.ptr[first].at(self.base);
+        // Groups are looked for at line `next`; in vain again and again, ever more seldom.
+        let (mut i, mut next, mut pause) = (0, 0, GROUP);
+        while i < count {
+            if K == 1 && A == 1 && i == next {
+                if let Some(to) = self.alike(from, &ends[i..], x[0], &mut y[0][i..]) {
+                    from = to;
+                    i += GROUP;
+                    (next, pause) = (i, GROUP);
+                    continue;
+                }
+                next += pause;
+                pause = (2 * pause).min(SELDOM);
+            }
+            let to = ends[i].at(self.base);
+            let sum = self.dot::<K, A>(from..to, x);
+            (0..K).for_each(|c| y[c][i] = sum[c]);
+            from = to;
+            i += 1;
+        }
+    }
+
+    /// A group of lines from entry `from`, if they are of one small length, as on grids, and its end.
+    /// Unrolled, the sums take 0.6 of the time, in cache, of loops that end with each line.
+    #[inline(always)]
+    fn alike(self, from: usize, ends: &[I], x: &[T], y: &mut [T]) -> Option<usize> {
+        let ends = ends.first_chunk::<GROUP>()?.map(|end| end.at(self.base));
+        let length = ends[0].wrapping_sub(from);
+        // All differences are taken, so that lines of random lengths meet one branch, not three.
+        if !(1..GROUP).fold(true, |alike, i| alike & (ends[i].wrapping_sub(ends[i - 1]) == length)) {
+            return None;
+        }
+        match length {
+            3 => self.group::<3>(from, x, y),
+            4 => self.group::<4>(from, x, y),
+            5 => self.group::<5>(from, x, y),
+            6 => self.group::<6>(from, x, y),
+            7 => self.group::<7>(from, x, y),
+            8 => self.group::<8>(from, x, y),
+            9 => self.group::<9>(from, x, y),
+            _ => return None,
+        }
+        Some(ends[GROUP - 1])
+    }
+
+    /// Lines of `L` entries each, summed as by [`Lines::dot`] in one sum.
+    #[inline(always)]
+    fn group<const L: usize>(self, from: usize, x: &[T], y: &mut [T]) {
+        let range = from..from + GROUP * L;
+        let (ind, values) = (&self.ind[range.clone()], &self.values[range]);
+        for i in 0..GROUP {
+            self.request::<L>(from + i * L);
+            let mut sum = T::ZERO;
+            for a in i * L..(i + 1) * L {
+                sum += self.trans.of(values[a]) * x[ind[a].at(self.base)];
+            }
+            y[i] = sum;
+        }
+    }
+
+    #[inline(always)]
+    fn dot<const K: usize, const A: usize>(self, range: Range<usize>, x: [&[T]; K]) -> [T; K] {
+        let mut next = range.start;
         let mut partial = [[T::ZERO; A]; K];
         let (ind, values) = (self.ind[range.clone()].chunks_exact(A), self.values[range].chunks_exact(A));
         let (ind_rest, values_rest) = (ind.remainder(), values.remainder());
+        if A == 1 {
+            self.request::<SHORT>(next);
+        }
         for (k, v) in ind.zip(values) {
+            if A > 1 {
+                self.request::<A>(next);
+                next += A;
+            }
             for a in 0..A {
                 let (k, v) = (k[a].at(self.base), self.trans.of(v[a]));
                 (0..K).for_each(|c| partial[c][a] += v * x[c][k]);
@@ -153,11 +222,13 @@ impl<T: Scalar, I: Index> Lines<'_, T, I> {
         sum
     }
 
+    /// Asks for the `N` entries that come [`DISTANCE`] after entry `at`: at each line, or part of a
+    /// line, without a branch, for requests that come in bursts wait for each other.
     #[inline(always)]
-    fn ask(&self, at: usize) {
+    fn request<const N: usize>(self, at: usize) {
         const LINE: usize = 64;
-        (0..AHEAD).step_by(LINE / size_of::<I>()).for_each(|k| prefetch(self.ind, at + k));
-        (0..AHEAD).step_by(LINE / size_of::<T>()).for_each(|k| prefetch(self.values, at + k));
+        (0..N).step_by(LINE / size_of::<I>()).for_each(|k| prefetch(self.ind, at + DISTANCE + k));
+        (0..N).step_by(LINE / size_of::<T>()).for_each(|k| prefetch(self.values, at + DISTANCE + k));
     }
 
     /// y <- sum of lines times their entries of x.
