@@ -86,11 +86,14 @@ impl Running {
             self.expect("operator_view", rkn_operator_view(a, null_mut(), 0, &mut k), 0);
             self.expect("shape", rkn_operator_shape(a, &mut rows, &mut cols), 0);
             self.expect("scalar", rkn_operator_scalar(a, &mut scalar), 0);
-            let x = Buffer::new(scalar, &vec![C64::from(1.0); cols as usize]);
-            let mut y = Buffer::new(scalar, &vec![NAN; rows as usize]);
-            let status = rkn_operator_apply(a, RKN_N, 1, x.pointer(), cols, y.pointer_mut(), rows);
-            if ![0, RKN_ERR_CALLBACK, RKN_ERR_STATE, RKN_ERR_UNSUPPORTED].contains(&status) {
-                self.expect("apply", status, 0);
+            // There are no vectors for an identity of an order beyond memory.
+            if rows.max(cols) < 1000 {
+                let x = Buffer::new(scalar, &vec![C64::from(1.0); cols as usize]);
+                let mut y = Buffer::new(scalar, &vec![NAN; rows as usize]);
+                let status = rkn_operator_apply(a, RKN_N, 1, x.pointer(), cols, y.pointer_mut(), rows);
+                if ![0, RKN_ERR_CALLBACK, RKN_ERR_STATE, RKN_ERR_UNSUPPORTED].contains(&status) {
+                    self.expect("apply", status, 0);
+                }
             }
         }
         poisson(|what| self.complaints.borrow_mut().push(format!("{what} from a callback")));

@@ -94,7 +94,7 @@ impl World<'_> {
                 handle: slot,
                 method,
                 context: context.is_some(),
-                monitored: false,
+                own_test: false,
                 inner: false,
                 weights: None,
                 scaling: [None; 2],

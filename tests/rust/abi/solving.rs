@@ -172,8 +172,8 @@ impl World<'_> {
         if let (Some(i), 0) = (i, status) {
             let solver = &mut self.solvers[i];
             match kind {
-                0 => solver.monitored = !off,
-                1 => solver.monitored |= !off,
+                0 => {}
+                1 => solver.own_test = !off,
                 _ => solver.inner = !off,
             }
             solver.moody |= matches!(hook.mood, Mood::Fail(_) | Mood::Nan);
@@ -440,7 +440,7 @@ impl World<'_> {
         assert_eq!(kept, status as i64, "{at}: the status that the solver remembers");
         let model = &self.solvers[i];
         let plain = self.option(s, "norm") == "true" && self.option(s, "verify") == "always" && self.option(s, "reference") == "rhs";
-        let simple = model.weights.is_none() && model.scaling == [None; 2] && !model.inner && !model.monitored && !model.moody;
+        let simple = model.weights.is_none() && model.scaling == [None; 2] && !model.inner && !model.own_test && !model.moody;
         let rtol = self.option(s, "rtol").parse::<f64>().expect("a number").max(epsilon(scalar) * 100.0);
         let atol = self.option(s, "atol").parse::<f64>().expect("a number");
         if status == 0 && plain && simple && !self.operators[a].nullspace && !huge {
@@ -495,7 +495,7 @@ impl World<'_> {
             assert_eq!(rkn_krylov_set_scaling(s, 0, null(), null()), 0);
         }
         let solver = &mut self.solvers[i];
-        (solver.monitored, solver.inner, solver.weights, solver.scaling) = (false, false, None, [None; 2]);
+        (solver.own_test, solver.inner, solver.weights, solver.scaling) = (false, false, None, [None; 2]);
         // The hooks of its context are still there.
         let spoiled = solver.context && solver.moody;
         solver.moody = spoiled;

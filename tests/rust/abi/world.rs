@@ -39,7 +39,8 @@ pub struct SolverModel {
     pub method: &'static str,
     /// Made with a context whose hooks or interrupts may end its solves.
     pub context: bool,
-    pub monitored: bool,
+    /// A convergence test of the caller is set.
+    pub own_test: bool,
     pub inner: bool,
     pub weights: Option<usize>,
     pub scaling: [Option<usize>; 2],
