@@ -835,7 +835,7 @@ struct option {
     std::string key, type, doc;
 };
 
-/* A linear solver with memory: "cg", "minres", "gmres", "bicgstab" or "gcrodr". */
+/* A linear solver with memory: "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg" or "cocr". */
 class Krylov {
 public:
     explicit Krylov(text method, context_ref ctx = {}) {

@@ -45,14 +45,16 @@ impl Handle for rkn_krylov {
 /// Makes a solver.
 ///
 /// ctx: rules the solves: threads, reduction, log, interrupt, seed of its own preconditioners.
-/// method: "auto", "cg", "minres", "gmres", "bicgstab" or "gcrodr"; fixed for the handle's life. "auto"
-/// chooses among the others and among preconditioners by their predicted and observed costs, keeps
-/// a factorisation as long as that pays, and starts from earlier solutions.
+/// method: "auto", "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg" or "cocr"; fixed
+/// for the handle's life. "auto" chooses a method and a preconditioner by their predicted and observed costs,
+/// keeps a factorisation as long as that pays, and starts from earlier solutions.
 /// out: gets the handle, to be freed by rkn_krylov_destroy.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown method).
 /// Sources: cg, Hestenes and Stiefel 1952; minres, Paige and Saunders 1975; gmres, Saad and Schultz
 /// 1986, flexible Saad 1993; bicgstab, van der Vorst 1992; gcrodr, Parks et al. 2006, flexible
-/// Carvalho et al. 2011.
+/// Carvalho et al. 2011; rcg, Saad et al. 2000, Stathopoulos and Orginos 2010; rminres, Wang, de Sturler
+/// and Paulino 2007; idr, van Gijzen and Sonneveld 2011; cocg, van der Vorst and Melissen 1990; cocr,
+/// Sogabe and Zhang 2007.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_create(ctx: *const rkn_context, method: *const c_char, out: *mut *mut rkn_krylov) -> rkn_status {
     guard("rkn_krylov_create", || {
@@ -79,8 +81,8 @@ pub unsafe extern "C" fn rkn_krylov_destroy(s: *mut rkn_krylov) {
 }
 
 /// Sets an integer option, such as "restart", "recycle" or "max_iterations"; the keys are in
-/// rkn_option_reference("krylov", ...). Changing "restart", "recycle", "side", "basis", "test_basis" or
-/// "orthogonalization" throws the memory away at the next solve.
+/// rkn_option_reference("krylov", ...). Changing "restart", "recycle", "shadow", "side", "basis", "test_basis"
+/// or "orthogonalization" throws the memory away at the next solve.
 ///
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY (unknown, wrong type, or not used by the
 /// method), RKN_ERR_ARGUMENT (out of range).
@@ -255,7 +257,8 @@ pub unsafe extern "C" fn rkn_krylov_set_converged(
 }
 
 /// Sets the local inner products; see rkn_inner_fn. For shared degrees of freedom, mass matrices
-/// and vectors with ghost entries. Throws the memory away; excludes weights.
+/// and vectors with ghost entries. Throws the memory away; excludes weights. The methods cocg and cocr, which
+/// need x^T y, cannot take it from a product x^H y of complex numbers, and their solves refuse it.
 ///
 /// inner: NULL brings the library's own back. user, release: as in rkn_krylov_set_monitor.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (weights are set).
@@ -365,7 +368,8 @@ pub unsafe extern "C" fn rkn_krylov_prepare(s: *mut rkn_krylov, A: *const rkn_op
 /// _BREAKDOWN or _PRECISION with the best point in x; after an error during the iterations x holds the
 /// last sound iterate.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SCALAR, RKN_ERR_SIZE, RKN_ERR_ARGUMENT,
-/// RKN_ERR_STATE, RKN_ERR_NONFINITE (in b, x or what an operator delivers), RKN_ERR_INDEFINITE (cg, minres), RKN_ERR_SINGULAR,
+/// RKN_ERR_STATE, RKN_ERR_NONFINITE (in b, x or what an operator delivers), RKN_ERR_INDEFINITE (cg, minres, rcg,
+/// rminres), RKN_ERR_SINGULAR, RKN_ERR_UNSUPPORTED (cocg, cocr: complex numbers and an inner product of the caller),
 /// RKN_ERR_CALLBACK (the value is in "callback_status"), RKN_ERR_MEMORY; those of
 /// rkn_operator_create_preconditioner if the option "preconditioner" is set: RKN_ERR_KEY, RKN_ERR_UNSUPPORTED.
 #[no_mangle]

@@ -14,7 +14,7 @@ use crate::linalg::{kernels, Panel};
 use crate::runtime::{memory, Result, Scalar, Stop, Wide};
 
 /// A product smaller than this share of its Cauchy-Schwarz bound is a breakdown.
-const VANISHES: f64 = 1e-14;
+pub(super) const VANISHES: f64 = 1e-14;
 
 /// Fresh starts in a row without a step before giving up.
 const FRESH_STARTS: usize = 3;
@@ -127,16 +127,25 @@ impl<T: Scalar> Method<T> for BiCgStab<T> {
             let scale = p.tested_norm / norm;
             verdict = match self.run(p, x, scale)? {
                 Some(claim) => p.settle(claim, x, &mut self.r, &mut stagnation)?,
-                None => {
-                    p.residual(x, false, &mut self.r)?;
-                    fresh_starts = if p.counts.iterations > before + 1 { 0 } else { fresh_starts + 1 };
-                    p.counts.restarts += 1;
-                    match p.verdict_of_residual()? {
-                        Verdict::Continue if fresh_starts >= FRESH_STARTS => Verdict::Stop(Stop::Breakdown),
-                        other => other,
-                    }
-                }
+                None => p.start_afresh(x, &mut self.r, before, &mut fresh_starts)?,
             };
+        }
+    }
+}
+
+impl<T: Scalar> Problem<'_, T> {
+    /// After a breakdown: the true residual into `r`, to start again from. `before`: iterations at the last
+    /// start.
+    pub(super) fn start_afresh(&mut self, x: &mut [T], r: &mut [T], before: usize, fresh_starts: &mut usize) -> Result<Verdict> {
+        self.residual(x, false, r)?;
+        *fresh_starts = if self.counts.iterations > before + 1 { 0 } else { *fresh_starts + 1 };
+        self.counts.restarts += 1;
+        match self.verdict_of_residual()? {
+            Verdict::Continue if *fresh_starts >= FRESH_STARTS => {
+                self.residual_or_best(x, r, 1.0)?;
+                Ok(Verdict::Stop(Stop::Breakdown))
+            }
+            other => Ok(other),
         }
     }
 }

@@ -98,7 +98,7 @@ impl<T: Scalar> Method<T> for Cg<T> {
     }
 }
 
-fn not_definite(whose: &str, what: &str, value: f64, rr: f64, iteration: usize) -> Result<Outcome> {
+pub(super) fn not_definite(whose: &str, what: &str, value: f64, rr: f64, iteration: usize) -> Result<Outcome> {
     if rr == 0.0 {
         return Ok(Outcome::Stopped(Stop::Breakdown));
     }
@@ -112,7 +112,7 @@ impl<T: Scalar> Problem<'_, T> {
         if claim == Verdict::Converged && !self.wants_verification(self.recurrence_norm) {
             return Ok(claim);
         }
-        self.residual_or_best(x, r, 2.0)?;
+        self.residual_or_best(x, r, if claim == Verdict::Converged { 2.0 } else { 1.0 })?;
         if self.is_met()? {
             return Ok(Verdict::Converged);
         }

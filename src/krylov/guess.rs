@@ -15,7 +15,7 @@ use crate::runtime::{memory, Result, Scalar};
 /// An image that keeps less than this share of its squared length beside the others is left out.
 const DEPENDENT: f64 = 1e-13;
 
-pub struct Window<T: Scalar> {
+pub struct Solutions<T: Scalar> {
     n: usize,
     capacity: usize,
     /// Solutions held, and the place of the next.
@@ -33,12 +33,12 @@ pub struct Window<T: Scalar> {
     narrow: Vec<T>,
 }
 
-impl<T: Scalar> Window<T> {
+impl<T: Scalar> Solutions<T> {
     pub fn new(n: usize, capacity: usize) -> Result<Self> {
         const WHAT: &str = "earlier solutions";
         let panel = || memory::filled(memory::product(n, capacity, WHAT)?, T::ZERO, WHAT);
         let small = |len: usize| memory::filled(len, <T::Wide as Scalar>::ZERO, WHAT);
-        Ok(Window {
+        Ok(Solutions {
             n,
             capacity,
             count: 0,

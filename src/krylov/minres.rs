@@ -21,6 +21,11 @@ use super::{Method, Outcome};
 use crate::linalg::kernels;
 use crate::runtime::{memory, Error, Result, Scalar, Stop};
 
+/// The share of ||A|| ||r|| below which A r counts as zero.
+pub(super) fn vanishing<T: Scalar>() -> f64 {
+    (1e4 * T::EPSILON).min(1e-5)
+}
+
 pub struct Minres<T: Scalar> {
     r: Vec<T>,
     v_old: Vec<T>,
@@ -81,8 +86,8 @@ impl<T: Scalar> Minres<T> {
             // |eta| hypot(alpha_0, c gamma_new) is the norm of A r: where it vanishes beside A and r, A
             // is singular, b lies outside its range, and x is a least-squares solution (Choi, Paige,
             // Saunders 2011, sec. 2.2).
-            size += delta * delta + gamma * gamma + gamma_new * gamma_new;
-            if alpha_1 == 0.0 || alpha_0.hypot(c * gamma_new) <= 1e4 * T::EPSILON * size.sqrt() {
+            size += delta * delta + 2.0 * gamma_new * gamma_new;
+            if alpha_1 == 0.0 || alpha_0.hypot(c * gamma_new) <= vanishing::<T>() * size.sqrt() {
                 return Ok(Verdict::Stop(Stop::Breakdown));
             }
             let (c_new, s_new) = (alpha_0 / alpha_1, gamma_new / alpha_1);

@@ -1,21 +1,27 @@
 //! Krylov solvers with memory for sequences A_i x_i = b_i.
 //!
-//! A method is one file (`cg`, `minres`, `gmres`, `bicgstab`, `gcrodr`) written against a
-//! [`Problem`]: the linear system with its preconditioner, scaling, nullspaces, inner products,
+//! A method is one file (`cg`, `minres`, `gmres`, `bicgstab`, `gcrodr`, `rcg`, `rminres`, `idr`, `cocg`,
+//! `cocr`) written against a [`Problem`]: the linear system with its preconditioner, scaling, nullspaces, inner products,
 //! counts and stopping test. [`Krylov`] holds what lasts from solve to solve; [`Setup`] holds what
 //! the user chose, whatever the scalar.
 
 mod arnoldi;
 mod bicgstab;
 mod cg;
+mod cocg;
+mod cocr;
 mod gcrodr;
 mod gmres;
 mod guess;
+mod idr;
 mod minres;
 pub mod options;
 mod policy;
 pub mod problem;
+mod rcg;
+mod rminres;
 mod stagnation;
+mod window;
 
 use crate::linalg::space::{Inner, Scratch};
 use crate::linalg::{kernels, space, Space};
@@ -24,7 +30,7 @@ use crate::runtime::context::LOG_SOLVE;
 use crate::runtime::monitor::Monitor;
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Context, Error, Result, Scalar, Stop};
-use guess::Window;
+use guess::Solutions;
 use options::{Guess, Settings, KRYLOV, METHODS};
 use policy::{End, Next, Plan, Policy};
 use problem::{Converged, Counts, Nullspaces, Problem, Scaling};
@@ -143,6 +149,7 @@ struct Shape {
     n: usize,
     restart: usize,
     recycle: usize,
+    shadow: usize,
     single: bool,
     words: [String; 3],
 }
@@ -166,7 +173,7 @@ pub struct Krylov<T: Scalar> {
     work: [Vec<T>; 3],
     scaled_b: Vec<T>,
     previous: Option<Vec<T>>,
-    window: Option<Window<T>>,
+    solutions: Option<Solutions<T>>,
     policy: Policy,
 }
 
@@ -182,7 +189,7 @@ impl<T: Scalar> Default for Krylov<T> {
             work: [Vec::new(), Vec::new(), Vec::new()],
             scaled_b: Vec::new(),
             previous: None,
-            window: None,
+            solutions: None,
             policy: Policy::default(),
         }
     }
@@ -196,7 +203,7 @@ impl<T: Scalar> Krylov<T> {
         }
         self.own = None;
         self.previous = None;
-        self.window = None;
+        self.solutions = None;
         self.policy.forget();
     }
 
@@ -276,6 +283,10 @@ impl<T: Scalar> Krylov<T> {
 
     fn prepare_arrays(&mut self, setup: &Setup, method: &'static str, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
         let (n, o) = (a.nrows(), &setup.options);
+        if T::IS_COMPLEX && self.inner.is_some() && ["cocg", "cocr"].contains(&method) {
+            let text = format!("argument 'inner' (rkn_krylov_set_inner) gives x^H y, but {method} needs x^T y for complex numbers: it must be NULL");
+            return Err(Error::Unsupported(text));
+        }
         let single = stores_single(setup, method, a, self.own.as_ref().map(|own| &own.m).or(m));
         let words = ["side", "test_basis", "orthogonalization"];
         let same = self.method.as_ref().is_some_and(|(shape, _)| {
@@ -284,16 +295,23 @@ impl<T: Scalar> Krylov<T> {
                 && shape.single == single
                 && shape.restart == o.count("restart")
                 && shape.recycle == o.count("recycle")
+                && shape.shadow == o.count("shadow")
                 && words.iter().zip(&shape.words).all(|(key, word)| o.text(key) == word)
         });
         if !same {
             self.method = None;
-            let shape =
-                Shape { method, n, single, restart: o.count("restart"), recycle: o.count("recycle"), words: words.map(|key| o.text(key).to_string()) };
+            let count = |key| o.count(key);
+            let words = words.map(|key| o.text(key).to_string());
+            let shape = Shape { method, n, single, restart: count("restart"), recycle: count("recycle"), shadow: count("shadow"), words };
             let made: Box<dyn Method<T>> = match method {
                 "cg" => Box::new(cg::Cg::new(n)?),
                 "minres" => Box::new(minres::Minres::new(n)?),
                 "bicgstab" => Box::new(bicgstab::BiCgStab::new(n)?),
+                "rcg" => Box::new(rcg::Rcg::new(n, o)?),
+                "rminres" => Box::new(rminres::Rminres::new(n, o)?),
+                "idr" => Box::new(idr::Idr::new(n, o.count("shadow"))?),
+                "cocg" => Box::new(cocg::Cocg::new(n)?),
+                "cocr" => Box::new(cocr::Cocr::new(n)?),
                 "gmres" if single => Box::new(gmres::Gmres::<T, T::Single>::new(n, o)?),
                 "gmres" => Box::new(gmres::Gmres::<T, T>::new(n, o)?),
                 _ if single => Box::new(gcrodr::Gcrodr::<T, T::Single>::new(n, o)?),
@@ -304,14 +322,16 @@ impl<T: Scalar> Krylov<T> {
         let (columns, values) = match method {
             "gcrodr" => (o.count("restart") + 1, (o.count("restart") + 1).pow(2).max(2 * o.count("restart") + 5)),
             "gmres" => (o.count("restart") + 1, 2 * o.count("restart") + 5),
+            "rcg" | "rminres" => (o.count("recycle"), 2 * o.count("recycle").pow(2) + 4),
+            "idr" => (o.count("shadow"), 2 * o.count("shadow") + 2),
             _ => (1, 4),
         };
         let window = if o.text("initial_guess") == "project" { o.count("window") } else { 0 };
         let (columns, values) = (columns.max(window), values.max(window * (window + 1)));
         if window == 0 {
-            self.window = None;
-        } else if !self.window.as_ref().is_some_and(|kept| kept.fits(n, window)) {
-            self.window = Some(Window::new(n, window)?);
+            self.solutions = None;
+        } else if !self.solutions.as_ref().is_some_and(|kept| kept.fits(n, window)) {
+            self.solutions = Some(Solutions::new(n, window)?);
         }
         self.scratch.reserve(n, columns, values, self.inner.is_some())?;
         for w in &mut self.work {
@@ -373,8 +393,8 @@ impl<T: Scalar> Krylov<T> {
                 break outcome;
             }
         };
-        if let (Some(window), Ok(Outcome::Converged)) = (&mut self.window, &outcome) {
-            window.learn(x);
+        if let (Some(solutions), Ok(Outcome::Converged)) = (&mut self.solutions, &outcome) {
+            solutions.learn(x);
         }
         scale_out(&setup.scaling, x);
         self.finish(setup, settings, outcome, x)
@@ -426,8 +446,8 @@ impl<T: Scalar> Krylov<T> {
             recurrence_norm: f64::NAN,
             best_norm: f64::INFINITY,
         };
-        if let Some(window) = self.window.as_mut().filter(|_| x_is_zero) {
-            x_is_zero = window.guess(&mut problem, x)?;
+        if let Some(solutions) = self.solutions.as_mut().filter(|_| x_is_zero) {
+            x_is_zero = solutions.guess(&mut problem, x)?;
         }
         let outcome = method.solve(&mut problem, x, x_is_zero);
         problem.publish();

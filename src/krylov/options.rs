@@ -3,9 +3,10 @@
 use crate::runtime::options::{Default, Options, Row, Type};
 use crate::runtime::{Error, Result};
 
-pub static METHODS: &[&str] = &["auto", "cg", "minres", "gmres", "bicgstab", "gcrodr"];
+pub static METHODS: &[&str] = &["auto", "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"];
 
 const ARNOLDI: &[&str] = &["gmres", "gcrodr", "auto"];
+const RECYCLING: &[&str] = &["gcrodr", "rcg", "rminres", "auto"];
 
 const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
     Row { key, of, default, unit: "", methods, sentence }
@@ -36,8 +37,11 @@ pub static KRYLOV: &[Row] = &[
         "one that the solver builds and keeps fresh itself, options in the same text: 'ilu levels=1'; not together with an M of the caller"),
     row("side", Type::Word(&["left", "right", "flexible"]), Default::Text("right"), ARNOLDI,
         "where the preconditioner stands; flexible lets it change from one iteration to the next"),
-    row("restart", Type::Int(2, 1000), Default::Int(50), ARNOLDI, "vectors in a cycle (gcrodr: recycled ones included)"),
-    row("recycle", Type::Int(1, 499), Default::Int(10), &["gcrodr", "auto"], "vectors kept from cycle to cycle and from solve to solve; at most half of restart"),
+    row("restart", Type::Int(2, 1000), Default::Int(50), &["gmres", "gcrodr", "rcg", "rminres", "auto"],
+        "vectors in a cycle (gcrodr: recycled ones included); rcg, rminres: directions from which recycled vectors are extracted at a time"),
+    row("recycle", Type::Int(1, 499), Default::Int(10), RECYCLING,
+        "vectors kept from cycle to cycle (rcg, rminres: of directions) and from solve to solve; at most half of restart"),
+    row("shadow", Type::Int(1, 100), Default::Int(4), &["idr"], "s, the dimension of the shadow space: more is closer to GMRES in iterations, and costs memory and time"),
     row("test_basis", Type::Word(&["krylov", "search"]), Default::Text("krylov"), &["gcrodr", "auto"],
         "against what harmonic Ritz vectors are tested: the Krylov space (slow modes of the preconditioned operator) or the search space (slow modes of A)"),
     row("basis", Type::Word(&["auto", "full", "single"]), Default::Text("auto"), ARNOLDI,

@@ -186,6 +186,23 @@ pub fn weighted_inner<S: Scalar<Wide = T::Wide>, T: Scalar>(x: Panel<S>, w: &[f6
     combine(&mut partial[..partial_len(n, k)], k, blocks(n), out);
 }
 
+/// x^T y, times real weights if there are any: nothing is conjugated.
+pub fn unconjugated<T: Scalar>(pool: &Pool, x: &[T], w: Option<&[f64]>, y: &[T], partial: &mut [T::Wide]) -> T::Wide {
+    let n = y.len();
+    let partial = &mut partial[..blocks(n)];
+    pool.chunks(2 * n, partial, 1, |b, out| {
+        let mut acc = [T::Wide::ZERO; LANES];
+        for (l, i) in (b * BLOCK..(b * BLOCK + BLOCK).min(n)).enumerate() {
+            let v = x[i].wide() * y[i].wide();
+            acc[l % LANES] += w.map_or(v, |w| v.scale(w[i]));
+        }
+        out[0] = ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]));
+    });
+    let mut out = [T::Wide::ZERO];
+    combine(partial, 1, blocks(n), &mut out);
+    out[0]
+}
+
 /// y <- y + X coef within one block of rows, from `start` on.
 struct AddBlock<'a, S, T> {
     x: Panel<'a, S>,

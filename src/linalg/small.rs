@@ -4,7 +4,9 @@
 
 use crate::runtime::{memory, Result, Wide};
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::{MatMut, MatRef};
+use faer::linalg::evd;
+use faer::diag::DiagMut;
+use faer::{MatMut, MatRef, Par, Spec};
 
 fn col<W>(a: &[W], rows: usize, j: usize) -> &[W] {
     &a[j * rows..][..rows]
@@ -358,5 +360,143 @@ fn select<W: Wide>(re: &[f64], im: &[f64], want: usize, most: usize, order: &mut
         k if !parts_pair(k) => k,
         k if k < most => k + 1,
         k => k - 1,
+    }
+}
+
+/// A column of the scaled metric that keeps less than this share of its length (squared) beside the others is
+/// left out.
+const DEPENDENT: f64 = 1e-14;
+
+/// Eigenvectors of a Hermitian pencil, F y = mu Q y with Q positive definite.
+pub struct Pencil<W: Wide> {
+    scales: Vec<f64>,
+    q: Vec<W>,
+    r: Vec<W>,
+    e: Vec<W>,
+    vectors: Vec<W>,
+    values: Vec<W>,
+    order: Vec<usize>,
+    pivots: Vec<usize>,
+    left: Vec<f64>,
+    stack: MemBuffer,
+    /// The eigenvalues that belong to the vectors last written.
+    pub mu: Vec<f64>,
+}
+
+impl<W: Wide> Pencil<W> {
+    /// For orders up to `m`.
+    pub fn new(m: usize) -> Result<Self> {
+        let square = memory::product(m, m, "Ritz problem")?;
+        let zeros = || memory::filled(square, W::ZERO, "Ritz problem");
+        Ok(Pencil {
+            scales: memory::with_capacity(m, "Ritz problem")?,
+            q: zeros()?,
+            r: zeros()?,
+            e: zeros()?,
+            vectors: zeros()?,
+            values: memory::filled(m, W::ZERO, "Ritz values")?,
+            order: memory::with_capacity(m, "Ritz values")?,
+            pivots: memory::with_capacity(m, "Ritz values")?,
+            left: memory::with_capacity(m, "Ritz values")?,
+            stack: MemBuffer::new(evd::self_adjoint_evd_scratch::<W>(m, evd::ComputeEigenvectors::Yes, Par::Seq, Spec::default())),
+            mu: memory::with_capacity(m, "Ritz values")?,
+        })
+    }
+
+    /// Writes the eigenvectors of the `want` eigenvalues of largest modulus, of length one in Q, into the
+    /// columns of `y` (`n` rows), and returns their number; 0 when none could be found. `q` and `f` have order
+    /// `n` and leading dimension `ld`.
+    ///
+    /// With Q = R^H R the problem is that of E = R^-H F R^-1; Q is scaled to a unit diagonal first.
+    pub fn largest(&mut self, q: &[W], f: &[W], ld: usize, n: usize, want: usize, y: &mut [W]) -> usize {
+        self.mu.clear();
+        self.scales.clear();
+        self.scales.extend((0..n).map(|j| 1.0 / q[j * ld + j].real_part().sqrt()));
+        let scale = |i: usize| if self.scales[i].is_finite() { self.scales[i] } else { 0.0 };
+        for j in 0..n {
+            for i in 0..n {
+                self.q[j * n + i] = q[j * ld + i].scale(scale(i) * scale(j));
+            }
+        }
+        pivoted_cholesky(&mut self.q, n, DEPENDENT, &mut self.pivots, &mut self.left, &mut self.r);
+        let m = self.pivots.len();
+        for (j, to) in self.pivots.iter().enumerate() {
+            let column = &mut self.e[j * m..(j + 1) * m];
+            for (v, from) in column.iter_mut().zip(&self.pivots) {
+                *v = f[to * ld + from].scale(scale(*from) * scale(*to));
+            }
+            solve_upper_adjoint(&self.r, n, m, column);
+        }
+        for j in 0..m {
+            for i in 0..=j {
+                let (a, b) = (self.e[j * m + i].conj(), self.e[i * m + j].conj());
+                (self.e[j * m + i], self.e[i * m + j]) = (b, a);
+            }
+        }
+        self.e[..m * m].chunks_exact_mut(m.max(1)).for_each(|column| solve_upper_adjoint(&self.r, n, m, column));
+        if m == 0 || self.e[..m * m].iter().any(|v| !v.finite()) {
+            return 0;
+        }
+        let done = evd::self_adjoint_evd(
+            MatRef::from_column_major_slice(&self.e[..m * m], m, m),
+            DiagMut::from_slice_mut(&mut self.values[..m]),
+            Some(MatMut::from_column_major_slice_mut(&mut self.vectors[..m * m], m, m)),
+            Par::Seq,
+            MemStack::new(&mut self.stack),
+            Spec::default(),
+        );
+        if done.is_err() {
+            return 0;
+        }
+        let (values, size) = (&self.values, |j: usize| self.values[j].modulus());
+        self.order.clear();
+        self.order.extend(0..m);
+        self.order.sort_unstable_by(|a, b| size(*b).total_cmp(&size(*a)).then(b.cmp(a)));
+        let found = want.min(m);
+        for (to, from) in self.order[..found].iter().enumerate() {
+            let s = &mut self.vectors[from * m..(from + 1) * m];
+            solve_upper(&self.r, n, m, s);
+            let y = &mut y[to * n..(to + 1) * n];
+            y.fill(W::ZERO);
+            for (i, v) in self.pivots.iter().zip(s) {
+                y[*i] = v.scale(scale(*i));
+            }
+            self.mu.push(values[*from].real_part());
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use num_complex::Complex;
+
+    #[test]
+    fn the_largest_eigenvectors_of_a_hermitian_pencil() {
+        type C = Complex<f64>;
+        let (n, ld) = (7, 9);
+        let (mut q, mut f) = (vec![C::ZERO; ld * ld], vec![C::ZERO; ld * ld]);
+        for j in 0..n {
+            q[j * ld + j] = C::new(2.0 + j as f64, 0.0);
+            f[j * ld + j] = C::new(j as f64 - 3.5, 0.0);
+            if j > 0 {
+                q[j * ld + j - 1] = C::new(0.3, -0.5);
+                q[(j - 1) * ld + j] = C::new(0.3, 0.5);
+                f[j * ld + j - 1] = C::new(0.7, 0.2);
+                f[(j - 1) * ld + j] = C::new(0.7, -0.2);
+            }
+        }
+        let mut pencil = Pencil::new(ld).unwrap();
+        let mut y = vec![C::ZERO; ld * ld];
+        assert_eq!(pencil.largest(&q, &f, ld, n, n, &mut y), n);
+        let times = |a: &[C], y: &[C]| -> Vec<C> { (0..n).map(|i| (0..n).map(|j| a[j * ld + i] * y[j]).sum()).collect() };
+        for (k, mu) in pencil.mu.iter().enumerate() {
+            let y = &y[k * n..][..n];
+            let (qy, fy) = (times(&q, y), times(&f, y));
+            assert!((dot(y, &qy) - 1.0).norm() < 1e-13);
+            assert!(fy.iter().zip(&qy).all(|(f, q)| (f - q * mu).norm() < 1e-13));
+            assert!(k == 0 || mu.abs() <= pencil.mu[k - 1].abs());
+        }
     }
 }

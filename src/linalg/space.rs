@@ -124,6 +124,18 @@ impl<'a, T: Scalar> Space<'a, T> {
         }
     }
 
+    /// x^T y over this rank's entries, weights included: what is symmetric is not conjugated. Of complex
+    /// numbers a user's product cannot give it, and is not asked.
+    pub fn local_unconjugated(&self, x: &[T], y: &[T]) -> T::Wide {
+        if T::IS_COMPLEX {
+            let mut scratch = self.scratch.borrow_mut();
+            return kernels::unconjugated(&self.context.pool, x, self.weights, y, &mut scratch.partial);
+        }
+        let mut out = [<T::Wide as Scalar>::ZERO];
+        self.local(Panel::column(x), y, &mut out);
+        out[0]
+    }
+
     /// out <- [X^H y_0, X^H y_1, y_1^H y_1] over this rank's entries; one sweep over X where the inner
     /// product is plain.
     pub fn local_pair<S: Scalar<Wide = T::Wide>>(&self, x: Panel<S>, y: [&[T]; 2], out: &mut [T::Wide]) {

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 pub mod streams {
     pub const SPECTRUM: u64 = 1;
     pub const SYMMETRY: u64 = 2;
+    pub const SHADOW: u64 = 3;
 }
 
 pub struct Stream {

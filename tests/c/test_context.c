@@ -223,8 +223,8 @@ static void reducing(void) {
     reductions r = {0, 0, 0, 0, 0};
     CHECK_OK(rkn_context_create(&ctx));
     CHECK_OK(rkn_context_set_reduce(ctx, reduce, &r, NULL));
-    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr"};
-    for (int m = 0; m < 5; ++m) {
+    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
+    for (size_t m = 0; m < sizeof methods / sizeof *methods; ++m) {
         rkn_krylov *s = NULL, *t = NULL;
         int64_t with = 0, without = -1, reported = 0, v = 0;
         r = (reductions){0, 0, 0, 0, 0};
@@ -237,8 +237,11 @@ static void reducing(void) {
         CHECK_OK(rkn_krylov_create(NULL, methods[m], &t));
         CHECK_OK(rkn_krylov_solve(t, A, NULL, b, y));
         CHECK_OK(rkn_krylov_get_int(t, "iterations", &without));
-        CHECK(with == without);
-        CHECK(memcmp(x, y, sizeof x) == 0);
+        /* idr draws other shadow vectors where there may be other ranks */
+        if (strcmp(methods[m], "idr")) {
+            CHECK(with == without);
+            CHECK(memcmp(x, y, sizeof x) == 0);
+        }
 
         CHECK_OK(rkn_krylov_forget(s));
         r = (reductions){0, 0, 0, 3, 0};

@@ -51,12 +51,12 @@ static void in_child(const char *name, void (*function)(void), unsigned seconds)
 /* One solve of everything: all methods on 1-D Poisson, with an error in between. */
 static void exercise(void) {
     enum { n = 40 };
-    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr"};
+    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
     poisson P = poisson_make(n);
     double *b = ones(n), x[n];
     rkn_operator *A = poisson_operator(&P), *M = NULL;
     CHECK_OK(rkn_operator_create_preconditioner(NULL, A, "ssor", &M));
-    for (int m = 0; m < 5; ++m) {
+    for (size_t m = 0; m < sizeof methods / sizeof *methods; ++m) {
         rkn_krylov *s = NULL;
         CHECK_OK(rkn_krylov_create(NULL, methods[m], &s));
         CHECK_REFUSED(rkn_krylov_set_real(s, "rtol", -1), RKN_ERR_ARGUMENT, "rkn_krylov_set_real", "rtol");
@@ -519,7 +519,7 @@ static int32_t nan_apply(void *user, rkn_trans trans, int64_t ncols, const void 
     return 0;
 }
 static void traps(void) {
-    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr"};
+    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
     enum { n = 40 };
     int64_t size = n;
     double *b = ones(n), x[n], zero[n] = {0}, huge[n];
@@ -534,7 +534,7 @@ static void traps(void) {
     CHECK_OK(rkn_operator_create_callback(NULL, RKN_F64, n, n, nan_apply, &size, NULL, &N));
     CHECK_OK(rkn_operator_create_diagonal(NULL, RKN_F64, n, zero, RKN_BORROW, &Z));
     CHECK_OK(rkn_operator_create_diagonal(NULL, RKN_F64, n, huge, RKN_BORROW, &H));
-    for (int m = 0; m < 5; ++m) {
+    for (size_t m = 0; m < sizeof methods / sizeof *methods; ++m) {
         rkn_krylov *s = NULL;
         CHECK_OK(rkn_krylov_create(NULL, methods[m], &s));
         CHECK_OK(rkn_krylov_set_int(s, "max_iterations", 500));
@@ -731,12 +731,12 @@ static void starved(void) {
         if (!CHECK(rc == RKN_ERR_MEMORY && M == NULL)) printf("    filling %s: %s\n", filling[q], rkn_status_name(rc));
         rkn_operator_destroy(M);
     }
-    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr"};
+    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
     double small_x[w], small_b[w];
     poisson Q = poisson_make(w);
     rkn_operator *S = poisson_operator(&Q);
     for (int i = 0; i < w; ++i) small_b[i] = 1;
-    for (int m = 0; m < 5; ++m) {
+    for (size_t m = 0; m < sizeof methods / sizeof *methods; ++m) {
         CHECK_OK(rkn_krylov_create(NULL, methods[m], &s));
         CHECK_REFUSED(rkn_krylov_solve(s, A, NULL, b, x), RKN_ERR_MEMORY, "rkn_krylov_solve", "");
         CHECK_STATUS(rkn_krylov_prepare(s, A, NULL), RKN_ERR_MEMORY);

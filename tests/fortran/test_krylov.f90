@@ -326,7 +326,8 @@ contains
 
   subroutine methods()
     type(rkn_krylov_t) :: s
-    character(8), parameter :: names(5) = [character(8) :: "cg", "minres", "gmres", "bicgstab", "gcrodr"]
+    character(8), parameter :: names(10) = [character(8) :: "cg", "minres", "gmres", "bicgstab", "gcrodr", &
+      "rcg", "rminres", "idr", "cocg", "cocr"]
     integer :: i, rc
     character(400) :: message
     do i = 1, size(names)

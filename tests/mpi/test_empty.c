@@ -29,6 +29,11 @@ static const trial trials[] = {
     {"gmres", "restart=20 side=flexible", "polynomial", apply_polynomial},
     {"gcrodr", "restart=20 recycle=6", "polynomial", apply_polynomial},
     {"gcrodr", "restart=20 recycle=6 side=left", "polynomial", apply_polynomial},
+    {"rcg", "restart=20 recycle=6", "polynomial", apply_polynomial},
+    {"rminres", "restart=20 recycle=6", "polynomial", apply_polynomial},
+    {"idr", "", "polynomial", apply_polynomial},
+    {"cocg", "", "polynomial", apply_polynomial},
+    {"cocr", "", "polynomial", apply_polynomial},
     {"cg", "preconditioner=ssor", "its own", NULL},
     {"cg", "preconditioner=chebyshev", "its own", NULL},
 };

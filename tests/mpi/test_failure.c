@@ -96,6 +96,14 @@ static const trial trials[] = {
     {"gcrodr", "restart=12 recycle=6", apply_jacobi, "jacobi"},
     {"gcrodr", "restart=12 recycle=6", apply_polynomial, "polynomial"},
     {"gcrodr", "restart=12 recycle=6 side=left", apply_polynomial, "polynomial"},
+    {"rcg", "restart=12 recycle=6", NULL, "none"},
+    {"rcg", "restart=12 recycle=6", apply_polynomial, "polynomial"},
+    {"rminres", "restart=12 recycle=6", NULL, "none"},
+    {"rminres", "restart=12 recycle=6", apply_polynomial, "polynomial"},
+    {"idr", "", NULL, "none"},
+    {"idr", "", apply_polynomial, "polynomial"},
+    {"cocg", "", apply_polynomial, "polynomial"},
+    {"cocr", "", apply_polynomial, "polynomial"},
 };
 
 /* The last rank's callback fails in its k-th call of the solve. */
@@ -379,13 +387,13 @@ int main(int argc, char **argv) {
             callback_fails(t, 0, calls[k], 0);
             if (t->precondition) callback_fails(t, 1, calls[k], 0);
         }
-        if (strcmp(t->method, "gcrodr")) continue;
+        if (!strstr(t->options, "recycle")) continue;
         callback_fails(t, 0, 1, 1);
         callback_fails(t, 0, 4, 1);
         if (t->precondition) callback_fails(t, 1, 1, 1);
     }
-    const char *const methods[] = {"cg", "minres", "bicgstab", "gmres", "gcrodr"};
-    for (int i = 0; i < 5; ++i) {
+    const char *const methods[] = {"cg", "minres", "bicgstab", "gmres", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; ++i) {
         inner_product_fails(methods[i]);
         convergence_test_fails(methods[i], 0);
         convergence_test_fails(methods[i], 3);

@@ -99,6 +99,12 @@ static const trial trials[] = {
     {"gcrodr", "rtol=1e-9 restart=20 recycle=6", "jacobi", apply_jacobi, 2, 8, 0},
     {"gcrodr", "rtol=1e-9 restart=20 recycle=6", "polynomial", apply_polynomial, 2, 8, 0},
     {"gcrodr", "rtol=1e-9 restart=20 recycle=6 side=left", "polynomial", apply_polynomial, 2, 8, 0},
+    {"rcg", "rtol=1e-9 restart=20 recycle=6", "none", NULL, 2, 8, 0},
+    {"rcg", "rtol=1e-9 restart=20 recycle=6", "polynomial", apply_polynomial, 2, 8, 0},
+    {"rminres", "rtol=1e-9 restart=20 recycle=6", "polynomial", apply_polynomial, 2, 8, 0},
+    {"idr", "rtol=1e-9", "polynomial", apply_polynomial, 2, 8, 1},
+    {"cocg", "rtol=1e-9", "jacobi", apply_jacobi, 2, 8, 0},
+    {"cocr", "rtol=1e-9", "polynomial", apply_polynomial, 2, 8, 0},
 };
 
 enum { NX = 31, NY = 24, SOLVES = 3 };
@@ -161,7 +167,7 @@ static void methods_solve(const trial *t) {
         EXPECT_AT_MOST((double)together[i].reductions, (double)(t->per_iteration * together[i].iterations + t->per_cycle * (together[i].restarts + 2)));
         EXPECT(together[i].reductions >= together[i].iterations);
     }
-    if (!strcmp(t->method, "gcrodr")) EXPECT(together[1].iterations < together[0].iterations);
+    if (!strcmp(t->method, "gcrodr") || !strcmp(t->method, "rcg") || !strcmp(t->method, "rminres")) EXPECT(together[1].iterations < together[0].iterations);
 
     counted hook = {{MPI_COMM_WORLD, my_rank}, 0};
     score again[SOLVES];
@@ -359,6 +365,11 @@ int main(int argc, char **argv) {
     nullspaces("minres");
     nullspaces("gmres");
     nullspaces("gcrodr");
+    nullspaces("rcg");
+    nullspaces("rminres");
+    nullspaces("idr");
+    nullspaces("cocg");
+    nullspaces("cocr");
     chebyshev_over_ranks();
     tiny_numbers();
     serial_again();

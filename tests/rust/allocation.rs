@@ -60,6 +60,11 @@ fn a_re_solve_allocates_nothing() {
         ("bicgstab", "", "ilu0"),
         ("gcrodr", "restart=20 recycle=6", "jacobi"),
         ("gcrodr", "restart=20 recycle=6 basis=single", "jacobi"),
+        ("rcg", "restart=20 recycle=6", "ic0"),
+        ("rminres", "restart=20 recycle=6", "jacobi"),
+        ("idr", "", "ilu0"),
+        ("cocg", "", "ic0"),
+        ("cocr", "", "ic0"),
     ] {
         let context = Arc::new(Context::new());
         let mut setup = Setup::new(context.clone(), method).unwrap();

@@ -1,6 +1,7 @@
 //! The Krylov solvers against closed forms and dense direct solves.
 
 use num_complex::Complex;
+use reknit::krylov::options::METHODS;
 use reknit::krylov::{Krylov, Outcome, Setup};
 use reknit::linalg::Panel;
 use reknit::operator::callback::{Apply, Callback};
@@ -115,7 +116,8 @@ fn check_all<T: Scalar>(tolerance: f64, options: &str) {
     let general = grid::<T>(9, 0.4, shift);
     let definite = grid::<T>(9, 0.0, T::from_f64(0.1));
     let indefinite = grid::<T>(9, 0.0, T::from_f64(-1.3));
-    let cases: [(&str, &str, &Vec<Vec<T>>, Option<&str>); 12] = [
+    let symmetric = grid::<T>(9, 0.0, shift);
+    let cases: [(&str, &str, &Vec<Vec<T>>, Option<&str>); 25] = [
         ("cg", "", &definite, None),
         ("cg", "", &definite, Some("ic0")),
         ("minres", "", &indefinite, None),
@@ -128,6 +130,19 @@ fn check_all<T: Scalar>(tolerance: f64, options: &str) {
         ("gcrodr", "restart=12 recycle=4", &general, Some("jacobi")),
         ("gcrodr", "restart=12 recycle=4 side=left test_basis=search", &general, Some("jacobi")),
         ("gcrodr", "restart=12 recycle=4 basis=single", &indefinite, None),
+        ("rcg", "", &definite, None),
+        ("rcg", "restart=12 recycle=4", &definite, Some("ic0")),
+        ("rcg", "restart=8 recycle=4", &definite, Some("jacobi")),
+        ("rminres", "", &indefinite, None),
+        ("rminres", "restart=12 recycle=4", &indefinite, None),
+        ("rminres", "restart=12 recycle=4", &definite, Some("jacobi")),
+        ("idr", "", &general, None),
+        ("idr", "", &general, Some("ilu0")),
+        ("idr", "shadow=1", &general, Some("ilu0")),
+        ("cocg", "", &symmetric, None),
+        ("cocg", "", &symmetric, Some("ilu0")),
+        ("cocr", "", &symmetric, None),
+        ("cocr", "", &symmetric, Some("ilu0")),
     ];
     for (method, extra, rows, m) in cases {
         let (outcome, x, _, relative) = solve(rows, method, &format!("{options} {extra}"), m);
@@ -155,7 +170,7 @@ fn gmres_without_restart_ends_within_n_steps_and_cg_too() {
     assert!(iterations <= 25, "{iterations}");
     // Three distinct eigenvalues: CG needs three steps (Saad, Iterative Methods, sec. 6.11).
     let diagonal: Vec<Vec<f64>> = (0..30).map(|i| (0..30).map(|j| if i == j { [1.0, 5.0, 9.0][i % 3] } else { 0.0 }).collect()).collect();
-    for method in ["cg", "minres", "gmres"] {
+    for method in ["cg", "minres", "gmres", "rcg", "rminres", "cocg", "cocr"] {
         let (_, _, iterations, _) = solve(&diagonal, method, "rtol=1e-12", None);
         assert_eq!(iterations, 3, "{method}");
     }
@@ -164,7 +179,7 @@ fn gmres_without_restart_ends_within_n_steps_and_cg_too() {
 #[test]
 fn a_happy_breakdown_gives_the_exact_solution() {
     let identity: Vec<Vec<f64>> = (0..8).map(|i| (0..8).map(|j| if i == j { 2.0 } else { 0.0 }).collect()).collect();
-    for method in ["cg", "minres", "gmres", "bicgstab", "gcrodr"] {
+    for method in &METHODS[1..] {
         let (outcome, x, iterations, _) = solve(&identity, method, "rtol=1e-14", None);
         assert_eq!(outcome, Ok(Outcome::Converged), "{method}");
         assert_eq!(iterations, 1, "{method}");
@@ -189,7 +204,7 @@ fn stagnation_is_noticed() {
 
 #[test]
 fn a_zero_right_hand_side_has_the_zero_solution() {
-    for method in ["cg", "minres", "gmres", "bicgstab", "gcrodr"] {
+    for method in &METHODS[1..] {
         for guess in ["zero", "x"] {
             let s = setup(method, &format!("initial_guess={guess}"));
             let a = sparse(&s.context, &grid::<f64>(4, 0.0, 0.0));
@@ -207,7 +222,7 @@ fn an_exact_guess_costs_one_apply() {
     let rows = grid::<f64>(6, 0.2, 0.0);
     let b = rhs::<f64>(36);
     let truth = dense_solve(&rows, &b);
-    for method in ["gmres", "bicgstab", "gcrodr"] {
+    for method in &METHODS[1..] {
         let s = setup(method, "initial_guess=x");
         let a = sparse(&s.context, &rows);
         let mut x = truth.clone();
@@ -252,7 +267,7 @@ fn a_sequence_is_cheaper_with_memory() {
 #[test]
 fn reported_residuals_are_true() {
     let rows = grid::<C64>(8, 0.3, C64::new(0.0, 0.2));
-    for (method, options) in [("gmres", "side=left"), ("gmres", "basis=single"), ("gcrodr", "restart=12 recycle=4"), ("bicgstab", "")] {
+    for (method, options) in [("gmres", "side=left"), ("gmres", "basis=single"), ("gcrodr", "restart=12 recycle=4"), ("bicgstab", ""), ("idr", "")] {
         let s = setup(method, options);
         let a = sparse(&s.context, &rows);
         let m = precond::create(s.context.clone(), &a, "ilu0").unwrap();
@@ -323,7 +338,7 @@ fn a_nullspace_is_honoured() {
         .collect();
     let b: Vec<f64> = (0..n).map(|i| (i as f64) + 3.0).collect();
     let mean = b.iter().sum::<f64>() / n as f64;
-    for method in ["cg", "minres", "gmres", "gcrodr", "bicgstab"] {
+    for method in &METHODS[1..] {
         let s = setup(method, "rtol=1e-10");
         let a = sparse(&s.context, &rows);
         let ones = vec![3.0; n];
@@ -373,7 +388,7 @@ fn failing_and_nonfinite_callbacks_end_the_solve_and_leave_the_solver_usable() {
     let rows = grid::<f64>(8, 0.2, 0.0);
     let b = rhs::<f64>(64);
     let truth = dense_solve(&rows, &b);
-    for method in ["gmres", "gcrodr", "bicgstab"] {
+    for method in ["gmres", "gcrodr", "bicgstab", "idr"] {
         for (fail_at, nan_at) in [(7, usize::MAX), (usize::MAX, 7)] {
             let s = setup(method, "rtol=1e-10");
             let calls = Rc::new(Cell::new(0));

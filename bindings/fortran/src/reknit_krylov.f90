@@ -45,7 +45,7 @@ module reknit_krylov
 
 contains
 
-  ! method: cg, minres, gmres, bicgstab, gcrodr
+  ! method: cg, minres, gmres, bicgstab, gcrodr, rcg, rminres, idr, cocg, cocr
   recursive subroutine create(self, method, ctx, stat, errmsg)
     class(rkn_krylov_t), intent(inout) :: self
     character(*), intent(in) :: method

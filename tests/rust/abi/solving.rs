@@ -16,6 +16,7 @@ const INTS: &[(&str, &[i64])] = &[
     ("max_iterations", &[0, 1, 5, 300, 300, -1, i64::MIN]),
     ("restart", &[2, 3, 10, 50, 1000, 1, 1001, i64::MAX]),
     ("recycle", &[1, 2, 4, 499, 0, 500, -1]),
+    ("shadow", &[1, 2, 4, 100, 0, 101]),
     ("rtol", &[0, 1, 2, -1]),
     ("iterations", &[1]),
     ("side", &[1]),
@@ -485,7 +486,10 @@ impl World<'_> {
             if ["gmres", "gcrodr"].contains(&method) {
                 assert_eq!(rkn_krylov_set_options(s, c"restart=20 basis=full side=right".as_ptr()), 0);
             }
-            if method == "gcrodr" {
+            if ["rcg", "rminres"].contains(&method) {
+                assert_eq!(rkn_krylov_set_options(s, c"restart=20".as_ptr()), 0);
+            }
+            if ["gcrodr", "rcg", "rminres"].contains(&method) {
                 assert_eq!(rkn_krylov_set_options(s, c"recycle=3".as_ptr()), 0);
             }
             assert_eq!(rkn_krylov_set_monitor(s, None, null_mut(), None), 0);
@@ -505,7 +509,7 @@ impl World<'_> {
     }
 
     fn closed_forms(&mut self, method: &str, n: usize, s: *mut rkn_krylov, spoiled: bool) {
-        let upwind = ["gmres", "bicgstab", "gcrodr"].contains(&method);
+        let upwind = ["gmres", "bicgstab", "gcrodr", "idr"].contains(&method);
         let (convection, diffusion) = (tridiagonal(n, [-1.0, 1.0, 0.0]), poisson(n));
         let forms: [(*mut rkn_operator, fn(usize, usize) -> f64); 2] =
             [(diffusion, |i, n| ((i + 1) * (n - i)) as f64 / 2.0), (convection, |i, _| (i + 1) as f64)];
