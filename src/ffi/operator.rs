@@ -552,8 +552,9 @@ pub unsafe extern "C" fn rkn_operator_create_block(
 ///
 /// A: square; kept as in rkn_operator_create_sum. New numbers in A reach the preconditioner only by
 /// rkn_operator_changed(preconditioner): until then it lags behind, which is legal.
-/// kind: its name, then options: "jacobi", "ssor omega=1.4", "ilu levels=2 shift=1e-3"; the kinds and their
-/// keys are in rkn_option_reference("preconditioner", ...).
+/// kind: its name, then options: "jacobi", "ssor omega=1.4", "ilu levels=2 shift=1e-3". The kinds are identity,
+/// jacobi, block_jacobi, ssor, ilu, ilu0, ic, ic0, ilut, ict, chebyshev, amg, lu, llt and ldlt; their keys are in
+/// rkn_option_reference("preconditioner", ...). "amg" takes the nullspace attached to A by then for near-nullspace.
 /// out: gets the handle.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown kind or key, or a key that the kind
 /// ignores), RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_UNSUPPORTED (A has no entries),
@@ -729,7 +730,7 @@ pub unsafe extern "C" fn rkn_operator_set_int(A: *mut rkn_operator, key: *const 
 }
 
 /// Reads an integer option or result: "hermitian", "products", "version", "entries", "values",
-/// "rebuilds", "callback_status".
+/// "rebuilds", "levels", "level_entries", "callback_status".
 ///
 /// value: written on success only.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown, or nothing that this operator has).

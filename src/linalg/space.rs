@@ -86,6 +86,11 @@ impl<'a, T: Scalar> Space<'a, T> {
         }
     }
 
+    /// The plain inner product over this rank alone.
+    pub fn local_only(context: &'a Context, scratch: &'a mut Scratch<T>) -> Self {
+        Space { reduce: None, ..Space::new(context, None, None, scratch) }
+    }
+
     pub fn pool(&self) -> &'a Pool {
         &self.context.pool
     }

@@ -22,5 +22,7 @@ pub static OPERATOR: &[Row] = &[
     result("entries", COUNT, "stored entries (of the factors, for a preconditioner)"),
     result("values", COUNT, "numbers that rkn_operator_set_values takes"),
     result("rebuilds", COUNT, "set-ups of a preconditioner since creation, the first included"),
+    result("levels", COUNT, "levels of the hierarchy of an amg preconditioner"),
+    result("level_entries", COUNT, "entries of the matrices on all its levels; divided by those of the matrix, the operator complexity"),
     result("callback_status", Type::Int(i64::MIN, i64::MAX), "what the last apply callback returned"),
 ];

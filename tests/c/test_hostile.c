@@ -555,7 +555,7 @@ static void traps(void) {
     rkn_operator *M = NULL;
     for (int32_t k = 0; k < P.ptr[n]; ++k) P.val[k] = 0;
     rkn_operator *S = poisson_operator(&P);
-    static const char *const kinds[] = {"jacobi", "block_jacobi", "ssor", "ilu0", "ic0", "ilut", "ict", "lu", "llt", "ldlt", "chebyshev"};
+    static const char *const kinds[] = {"jacobi", "block_jacobi", "ssor", "ilu0", "ic0", "ilut", "ict", "lu", "llt", "ldlt", "chebyshev", "amg"};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; ++k) {
         const rkn_status rc = rkn_operator_create_preconditioner(NULL, S, kinds[k], &M);
         if (!CHECK(rc == RKN_ERR_SINGULAR || rc == RKN_ERR_INDEFINITE))

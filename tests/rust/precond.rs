@@ -293,7 +293,8 @@ const GENERAL: &[&str] =
 
 /// Kinds for Hermitian matrices.
 const HERMITIAN: &[&str] =
-    &["ic0", "ic levels=1", "ict fill=2", "chebyshev degree=5", "llt", "ldlt", "ldlt refinements=1", "ssor omega=0.7"];
+    &["ic0", "ic levels=1", "ict fill=2", "chebyshev degree=5", "llt", "ldlt", "ldlt refinements=1", "ssor omega=0.7",
+      "amg", "amg coarse_size=4 strength=0 degree=3", "amg coarse_size=4 strength=0 smoother=ssor omega=1.2 sweeps=2"];
 
 mod check_fns {
     use super::*;

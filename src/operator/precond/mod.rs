@@ -11,12 +11,13 @@
 //! | `ilut` | incomplete LU by size, row by row | Saad, sec. 10.4 |
 //! | `ict` | incomplete L D L^H by size, column by column | Saad, sec. 10.4; Lin, More 1999 |
 //! | `chebyshev` | a polynomial in D^-1 A | Saad, sec. 12.3 |
+//! | `amg` | a V-cycle of smoothed aggregation | Vanek, Mandel, Brezina 1996 |
 //! | `lu` | complete factors | Li, Demmel 2003; faer |
 //! | `llt`, `ldlt` | complete factors L D L^H | faer |
 //!
 //! Saad is Iterative Methods for Sparse Linear Systems, 2nd ed., SIAM 2003; the others are
 //! Meijerink, van der Vorst, Math. Comp. 31 (1977); Manteuffel, Math. Comp. 34 (1980);
-//! Lin, More, SIAM J. Sci. Comput. 21 (1999); Li, Demmel, ACM Trans. Math. Softw. 29 (2003).
+//! Vanek, Mandel, Brezina, Computing 56 (1996); Lin, More, SIAM J. Sci. Comput. 21 (1999); Li, Demmel, ACM Trans. Math. Softw. 29 (2003).
 //!
 //! A preconditioner holds its operator and is refreshed by `changed`; in between it lags, which
 //! is legal. A refresh keeps the pattern and the storage. A failed refresh leaves it unusable
@@ -26,6 +27,7 @@
 //! Over several ranks each rank preconditions with its own entries; `chebyshev` alone multiplies
 //! with the whole operator.
 
+mod amg;
 mod block_jacobi;
 mod chebyshev;
 mod cholesky;
@@ -62,7 +64,7 @@ use std::sync::Arc;
 
 /// The words that name a kind.
 pub static KINDS: &[&str] = &[
-    "identity", "jacobi", "block_jacobi", "ssor", "ilu", "ilu0", "ic", "ic0", "ilut", "ict", "chebyshev", "lu", "llt", "ldlt",
+    "identity", "jacobi", "block_jacobi", "ssor", "ilu", "ilu0", "ic", "ic0", "ilut", "ict", "chebyshev", "amg", "lu", "llt", "ldlt",
 ];
 
 /// Makes the preconditioner that `spec` names ("ilu levels=2 shift=1e-3") from the entries of
@@ -85,7 +87,7 @@ pub fn parse(spec: &str) -> Result<(&'static str, Options)> {
     let kind = *KINDS.iter().find(|k| **k == word).ok_or_else(|| unknown("preconditioner", word, KINDS.iter().copied()))?;
     let mut options = Options::new(PRECONDITIONER, kind);
     options.set_all(rest)?;
-    options::check(&options)?;
+    options::check(kind, &options)?;
     Ok((kind, options))
 }
 
@@ -108,6 +110,7 @@ fn part<T: Scalar>(context: &Arc<Context>, a: &Operator<T>, kind: &str, options:
         "ilut" => Box::new(ilut::Ilut::new(a, options)?),
         "ict" => Box::new(ict::Ict::new(a, options)?),
         "chebyshev" => Box::new(chebyshev::Chebyshev::new(context.clone(), a, options)?),
+        "amg" => Box::new(amg::Amg::new(context.clone(), a, options)?),
         "lu" => Box::new(lu::Lu::new(a, options)?),
         "llt" => Box::new(cholesky::Cholesky::new(a, options, true)?),
         "ldlt" => Box::new(cholesky::Cholesky::new(a, options, false)?),

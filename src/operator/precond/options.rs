@@ -7,7 +7,7 @@ use std::fmt::Write;
 const FACTORS: &[&str] = &["ilu", "ilu0", "ic", "ic0", "ilut", "ict", "lu", "llt", "ldlt"];
 const BY_SIZE: &[&str] = &["ilut", "ict"];
 const COMPLETE: &[&str] = &["lu", "llt", "ldlt"];
-const ROUNDABLE: &[&str] = &["ssor", "ilu", "ilu0", "ic", "ic0", "ilut", "ict", "lu", "llt", "ldlt"];
+const ROUNDABLE: &[&str] = &["ssor", "ilu", "ilu0", "ic", "ic0", "ilut", "ict", "amg", "lu", "llt", "ldlt"];
 
 const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
     Row { key, of, default, unit: "", methods, sentence }
@@ -53,10 +53,10 @@ pub static PRECONDITIONER: &[Row] = &[
         "omega",
         Type::Real(0.0, 2.0),
         Default::Real(1.0),
-        &["ssor"],
+        &["ssor", "amg"],
         "relaxation factor, strictly between 0 and 2",
     ),
-    row("sweeps", Type::Int(1, 1000), Default::Int(1), &["ssor"], "symmetric sweeps an apply"),
+    row("sweeps", Type::Int(1, 1000), Default::Int(1), &["ssor", "amg"], "symmetric sweeps an apply; amg: sweeps before and after the coarse correction"),
     row(
         "block",
         Type::Int(1, 1024),
@@ -68,15 +68,15 @@ pub static PRECONDITIONER: &[Row] = &[
         "degree",
         Type::Int(1, 1000),
         Default::Int(4),
-        &["chebyshev"],
-        "degree of the Chebyshev polynomial; an apply costs one product with the matrix less",
+        &["chebyshev", "amg"],
+        "degree of the Chebyshev polynomial; an apply costs one product with the matrix less (amg: 2 where nothing is given)",
     ),
     row(
         "ratio",
         Type::Real(1.0, f64::MAX),
         Default::Real(30.0),
-        &["chebyshev"],
-        "eigenvalues between lambda_max / ratio and lambda_max are damped",
+        &["chebyshev", "amg"],
+        "eigenvalues between lambda_max / ratio and lambda_max are damped (amg: degree^2 + 1 where nothing is given)",
     ),
     row(
         "lambda_max",
@@ -85,6 +85,23 @@ pub static PRECONDITIONER: &[Row] = &[
         &["chebyshev"],
         "largest eigenvalue of D^-1 A (of A, where it has no entries); 0: estimated at each set-up",
     ),
+    row(
+        "strength",
+        Type::Real(0.0, 1.0),
+        Default::Real(0.08),
+        &["amg"],
+        "unknowns i and j are coupled strongly when |a_ij| > strength sqrt(|a_ii a_jj|); halved from level to level",
+    ),
+    row(
+        "smoother",
+        Type::Word(&["chebyshev", "ssor"]),
+        Default::Text("chebyshev"),
+        &["amg"],
+        "relaxation before and after the coarse correction: a polynomial, or forward and backward sweeps",
+    ),
+    row("max_levels", Type::Int(1, 100), Default::Int(20), &["amg"], "levels at most; the last one is factored"),
+    row("coarse_size", Type::Int(1, i64::MAX), Default::Int(200), &["amg"], "a level with no more rows than this is factored"),
+    row("block_size", Type::Int(1, 64), Default::Int(1), &["amg"], "unknowns a node, numbered one after the other"),
     row(
         "refinements",
         Type::Int(0, 100),
@@ -102,7 +119,7 @@ pub static PRECONDITIONER: &[Row] = &[
 ];
 
 /// Ranges that the table cannot state.
-pub fn check(options: &Options) -> Result<()> {
+pub fn check(kind: &str, options: &Options) -> Result<()> {
     if options.count("refinements") > 0 && options.text("precision") == "single" {
         return Err(Error::argument("refinements", options.count("refinements"), "be 0 with precision=single"));
     }
@@ -112,6 +129,13 @@ pub fn check(options: &Options) -> Result<()> {
     }
     if options.real("ratio") <= 1.0 {
         return Err(Error::argument("ratio", options.real("ratio"), "be larger than 1"));
+    }
+    if kind == "amg" {
+        let smoother = options.text("smoother");
+        let unused: &[&str] = if smoother == "ssor" { &["degree", "ratio"] } else { &["omega", "sweeps"] };
+        if let Some(key) = unused.iter().find(|key| options.is_given(key)) {
+            return Err(Error::Key(format!("option '{key}' is not used by 'amg' with smoother={smoother}")));
+        }
     }
     Ok(())
 }

@@ -4,8 +4,8 @@
 
 use super::lagged::Part;
 use super::scratch::Vectors;
-use crate::linalg::{Panel, PanelMut};
-use crate::operator::{by_column, Body, Operator, Trans};
+use crate::linalg::{kernels, Panel, PanelMut};
+use crate::operator::{by_column, Body, Operator, Side, Trans};
 use crate::runtime::{memory, Context, Pool, Result, Scalar};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -28,6 +28,10 @@ impl<S: Scalar> InSingle<S> {
     ) -> Result<Self> {
         let factor = Rc::new(Cell::new(scale_of(a)?));
         let rounded = Operator::new(context, Box::new(Rounded { a: a.clone(), factor: factor.clone() }));
+        let near = a.nullspace(Side::Right)?;
+        let mut columns = memory::filled(near.data.len(), S::ZERO, "nullspace")?;
+        kernels::convert(&near.data, &mut columns);
+        rounded.set_nullspace(Side::Right, Panel::packed(&columns, a.nrows(), near.count))?;
         let part = make(&rounded)?;
         let n = memory::product(2, a.nrows(), "work vectors")?;
         Ok(InSingle { part, rounded, factor, scratch: Vectors::new(n, S::ZERO)? })

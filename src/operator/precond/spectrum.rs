@@ -11,9 +11,23 @@ const STEPS: usize = 20;
 /// Covers what the error bound of the Ritz pair leaves open.
 const MARGIN: f64 = 1.02;
 
+/// A known bound that is no further above the largest eigenvalue than this is good enough.
+const TIGHT: f64 = 0.9;
+
 /// A bound, in practice, for the eigenvalues of the operator behind `product(x, y)`: y <- S x.
 /// `work` holds three vectors of the length of one; all ranks call together.
-pub fn largest<T: Scalar>(space: &Space<T>, work: [&mut [T]; 3], mut product: impl FnMut(&[T], &mut [T]) -> Result<()>) -> Result<f64> {
+pub fn largest<T: Scalar>(space: &Space<T>, work: [&mut [T]; 3], product: impl FnMut(&[T], &mut [T]) -> Result<()>) -> Result<f64> {
+    largest_below(space, STEPS, f64::INFINITY, work, product)
+}
+
+/// As [`largest`], where `ceiling` is known to be a bound; it ends early when there is no better one.
+pub fn largest_below<T: Scalar>(
+    space: &Space<T>,
+    most: usize,
+    ceiling: f64,
+    work: [&mut [T]; 3],
+    mut product: impl FnMut(&[T], &mut [T]) -> Result<()>,
+) -> Result<f64> {
     let [mut v, mut w, mut old] = work;
     start(space.context.seed(), v);
     old.fill(T::ZERO);
@@ -26,7 +40,7 @@ pub fn largest<T: Scalar>(space: &Space<T>, work: [&mut [T]; 3], mut product: im
     let (mut alpha, mut beta) = ([0.0; STEPS], [0.0; STEPS]);
     let mut steps = 0;
     let mut scale: f64 = 0.0;
-    while steps < STEPS {
+    while steps < most.min(STEPS) {
         if let Err(e) = product(v, w) {
             space.fail(e);
         }
@@ -39,6 +53,9 @@ pub fn largest<T: Scalar>(space: &Space<T>, work: [&mut [T]; 3], mut product: im
         beta[steps] = space.norm(w)?;
         scale = scale.max(a.abs() + b + beta[steps]);
         steps += 1;
+        if ceiling.is_finite() && TIGHT * ceiling <= top(&alpha[..steps], &beta[..steps]) {
+            return Ok(ceiling);
+        }
         let next = beta[steps - 1];
         if next.is_nan() || next <= T::EPSILON * scale {
             break;
@@ -51,7 +68,7 @@ pub fn largest<T: Scalar>(space: &Space<T>, work: [&mut [T]; 3], mut product: im
     }
     let (alpha, beta) = (&alpha[..steps], &beta[..steps]);
     let theta = top(alpha, beta);
-    Ok(MARGIN * (theta + beta[steps - 1] * tail(alpha, beta, theta)))
+    Ok((MARGIN * (theta + beta[steps - 1] * tail(alpha, beta, theta))).min(ceiling))
 }
 
 fn start<T: Scalar>(seed: u64, v: &mut [T]) {

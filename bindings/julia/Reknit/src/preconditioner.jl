@@ -3,7 +3,7 @@
 
 An approximate inverse of `A`, built by the library: `M * r` approximates `A \\ r`. `kind` names it and may carry
 options: `"jacobi"`, `"block_jacobi"`, `"ssor omega=1.4"`, `"ilu0"`, `"ilu levels=2"`, `"ic0"`, `"ic levels=1"`,
-`"ilut drop_tolerance=1e-3"`, `"ict"`, `"chebyshev"`, `"lu"`, `"llt"`, `"ldlt"`, `"identity"`;
+`"ilut drop_tolerance=1e-3"`, `"ict"`, `"chebyshev"`, `"amg"`, `"lu"`, `"llt"`, `"ldlt"`, `"identity"`;
 `Reknit.option_reference("preconditioner")` describes them.
 
 `changed!(A)` leaves `M` as it is: solving with the older one is legal and often cheaper. `changed!(M)` builds it
