@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 /// One pass a noun, so that types and functions stand together.
-const NOUNS: [(&str, &str); 7] = [
+const NOUNS: [(&str, &str); 8] = [
     ("status.rs", "Statuses and tags"),
     ("library.rs", "The library"),
     ("callback.rs", "Callbacks: user first; 0 is fine"),
     ("context.rs", "Context"),
     ("operator.rs", "Operators and preconditioners"),
     ("krylov.rs", "Krylov solvers with memory"),
+    ("learned.rs", "What a Krylov solver has learned"),
     ("sequence.rs", "The order of a sequence"),
 ];
 

@@ -233,6 +233,10 @@ typedef int32_t (*rkn_converged_fn)(void *user,
                                     double target,
                                     int32_t *converged);
 
+// y <- the vector x of `n` entries on another mesh, `n_new` entries; both of the solver's scalar. 0: done;
+// other values end the call with RKN_ERR_CALLBACK.
+typedef int32_t (*rkn_prolongate_fn)(void *user, int64_t n, const void *x, int64_t n_new, void *y);
+
 /* ---- Context --------------------------------------------------------------------------------- */
 
 // Threads, seed, log sink, reduction hook and interrupt flag of the handles made with it. NULL is
@@ -523,8 +527,9 @@ rkn_status rkn_operator_create_block(const rkn_context *ctx,
 //
 // A: square; kept as in rkn_operator_create_sum. New numbers in A reach the preconditioner only by
 // rkn_operator_changed(preconditioner): until then it lags behind, which is legal.
-// kind: its name, then options: "jacobi", "ssor omega=1.4", "ilu levels=2 shift=1e-3"; the kinds and their
-// keys are in rkn_option_reference("preconditioner", ...).
+// kind: its name, then options: "jacobi", "ssor omega=1.4", "ilu levels=2 shift=1e-3". The kinds are identity,
+// jacobi, block_jacobi, ssor, ilu, ilu0, ic, ic0, ilut, ict, chebyshev, amg, lu, llt and ldlt; their keys are in
+// rkn_option_reference("preconditioner", ...). "amg" takes the nullspace attached to A by then for near-nullspace.
 // out: gets the handle.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown kind or key, or a key that the kind
 // ignores), RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_UNSUPPORTED (A has no entries),
@@ -599,7 +604,7 @@ rkn_status rkn_operator_scalar(const rkn_operator *A, rkn_scalar *scalar);
 rkn_status rkn_operator_set_int(rkn_operator *A, const char *key, int64_t value);
 
 // Reads an integer option or result: "hermitian", "products", "version", "entries", "values",
-// "rebuilds", "callback_status".
+// "rebuilds", "levels", "level_entries", "callback_status".
 //
 // value: written on success only.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown, or nothing that this operator has).
@@ -638,12 +643,14 @@ rkn_status rkn_krylov_create(const rkn_context *ctx,
 void rkn_krylov_destroy(rkn_krylov *s);
 
 // Sets an integer option, such as "restart", "recycle" or "max_iterations"; the keys are in
-// rkn_option_reference("krylov", ...). Changing "restart", "recycle", "shadow", "side", "basis", "test_basis"
-// or "orthogonalization" throws the memory away at the next solve.
+// rkn_option_reference("krylov", ...). "restart", "recycle", "shadow", "side", "basis", "test_basis" and
+// "orthogonalization" make new arrays at the next solve; the recycled space is carried over, its image made anew.
 //
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY (unknown, wrong type, or not used by the
 // method), RKN_ERR_ARGUMENT (out of range).
-rkn_status rkn_krylov_set_int(rkn_krylov *s, const char *key, int64_t value);
+rkn_status rkn_krylov_set_int(rkn_krylov *s,
+                              const char *key,
+                              int64_t value);
 
 // Sets a real option, such as "rtol"; otherwise as rkn_krylov_set_int. NaN and infinity are
 // RKN_ERR_NONFINITE.
@@ -778,6 +785,105 @@ rkn_status rkn_krylov_view(const rkn_krylov *s, char *buf, int64_t cap, int64_t 
 // each may be NULL.
 // Errors: RKN_ERR_INDEX (i is past the end).
 rkn_status rkn_krylov_option(int64_t i, const char **key, const char **type, const char **doc);
+
+/* ---- What a Krylov solver has learned -------------------------------------------------------- */
+
+// Copies the learned space U out: vectors in the coordinates of the solution, neither orthogonal nor of unit
+// length, the most wanted first.
+//
+// scalar: that of the systems solved. n: their order (this rank's rows). cap: columns that U has room for.
+// U: n x cap, column-major, leading dimension ldu; may be NULL if cap is 0. need: gets how many columns there
+// are, also if cap is too small; may be NULL. With cap 0 and need given the call only counts.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY (in the solver's own callbacks too), RKN_ERR_ARGUMENT,
+// RKN_ERR_SCALAR, RKN_ERR_SIZE (cap is too small, n is another).
+rkn_status rkn_krylov_get_space(const rkn_krylov *s,
+                                rkn_scalar scalar,
+                                int64_t n,
+                                int64_t cap,
+                                void *U,
+                                int64_t ldu,
+                                int64_t *need);
+
+// Gives the solver a space to start the next solve with, in the place of the learned one: vectors that a
+// model, a coarse grid or another run takes for slow directions of the systems to come.
+//
+// The vectors are copied; they need be neither orthogonal nor independent. The next solve must be of order n,
+// and takes as many as "recycle" says. It spends an apply a vector (rcg, rminres: a use of M too).
+// scalar: that of the systems to come. n: their order (this rank's rows). ncols: columns of U; 0 takes the
+// space away. U: n x ncols, column-major, leading dimension ldu.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_NONFINITE,
+// RKN_ERR_MEMORY, RKN_ERR_UNSUPPORTED (the method keeps none).
+rkn_status rkn_krylov_set_space(rkn_krylov *s,
+                                rkn_scalar scalar,
+                                int64_t n,
+                                int64_t ncols,
+                                const void *U,
+                                int64_t ldu);
+
+// Keeps the first ncols vectors of the learned space at most.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (ncols is negative).
+rkn_status rkn_krylov_truncate(rkn_krylov *s, int64_t ncols);
+
+// Carries what was learned over to another mesh: the space and earlier solutions, vector by vector through a
+// callback. Preconditioners and the experience of "auto" stay behind. After an error nothing has changed.
+//
+// n: the order of the systems to come (this rank's rows). prolongate, user: see rkn_prolongate_fn; called
+// before the call returns, not kept.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_NONFINITE (the callback delivers
+// it), RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
+rkn_status rkn_krylov_prolongate(rkn_krylov *s, int64_t n, rkn_prolongate_fn prolongate, void *user);
+
+// Saves what was learned as bytes: the space with its image, earlier solutions, the experience of "auto", and
+// the numbers that the solver's own preconditioner was made from. A solver that loads them goes on bit for
+// bit. Options, callbacks, scalings and a preconditioner of the caller's are not in it.
+//
+// The bytes bear a version and a checksum and are the same on every machine.
+// buf: room for cap bytes; may be NULL if cap is 0. need: gets how many bytes there are, also if cap is too
+// small; may be NULL. With cap 0 and need given the call only counts.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small), RKN_ERR_STATE (nothing has
+// been solved yet).
+rkn_status rkn_krylov_save(rkn_krylov *s,
+                           void *buf,
+                           int64_t cap,
+                           int64_t *need);
+
+// Puts a solver into a state that rkn_krylov_save saved, in this process or another. Set its options first: those
+// that rule what is kept must be those of the solver that was saved. After an error nothing has changed.
+//
+// A, M: stand for the operators of the last solve before the state was saved, M NULL if the caller gave none
+// then. Give them in the condition they had in that solve, or call rkn_operator_changed before the next one.
+// Neither is kept.
+// buf: len bytes.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SCALAR, RKN_ERR_SIZE (A is of another order),
+// RKN_ERR_FORMAT (no saved state, another version, damaged), RKN_ERR_STATE (another method, other options, another
+// pattern), RKN_ERR_MEMORY, and those of making the preconditioner anew.
+rkn_status rkn_krylov_load(rkn_krylov *s,
+                           const rkn_operator *A,
+                           const rkn_operator *M,
+                           const void *buf,
+                           int64_t len);
+
+// Makes a solver with the same options and in the same state. Inner products, weights and scalings are shared or
+// copied; a monitor and a convergence test are not.
+//
+// out: gets the handle, to be freed by rkn_krylov_destroy.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_MEMORY.
+rkn_status rkn_krylov_clone(rkn_krylov *s,
+                            rkn_krylov **out);
+
+// Marks the present state, to be rolled back to when a time step is rejected. One mark is kept; it lasts until
+// the next one, rkn_krylov_forget or rkn_krylov_load.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_MEMORY.
+rkn_status rkn_krylov_mark(rkn_krylov *s);
+
+// Goes back to the marked state, as if the solves since then had not been; the mark stays, counts of solves and
+// the results of the last solve too.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (nothing is marked, or options that rule what
+// is kept have changed since), RKN_ERR_MEMORY.
+rkn_status rkn_krylov_rollback(rkn_krylov *s);
 
 /* ---- The order of a sequence ----------------------------------------------------------------- */
 

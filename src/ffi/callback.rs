@@ -87,6 +87,14 @@ pub type rkn_monitor_fn = Option<unsafe extern "C" fn(user: *mut c_void, progres
 pub type rkn_converged_fn =
     Option<unsafe extern "C" fn(user: *mut c_void, iteration: i64, residual_norm: f64, target: f64, converged: *mut i32) -> i32>;
 
+/// y <- the vector x of `n` entries on another mesh, `n_new` entries; both of the solver's scalar. 0: done;
+/// other values end the call with RKN_ERR_CALLBACK.
+pub type rkn_prolongate_fn =
+    Option<unsafe extern "C" fn(user: *mut c_void, n: i64, x: *const c_void, n_new: i64, y: *mut c_void) -> i32>;
+
+/// What a `rkn_prolongate_fn` that is not NULL holds.
+pub(super) type ProlongateFn = unsafe extern "C" fn(user: *mut c_void, n: i64, x: *const c_void, n_new: i64, y: *mut c_void) -> i32;
+
 /// A callback's `user` with its release and its thread.
 pub(super) struct User {
     pointer: *mut c_void,
@@ -130,6 +138,13 @@ impl User {
             0 => Ok(()),
             value => Err(Error::Callback { name, value }),
         }
+    }
+
+    /// Calls a `rkn_prolongate_fn`.
+    pub fn prolongate<T: Scalar>(&self, function: ProlongateFn, from: &[T], to: &mut [T]) -> Result<()> {
+        let (n, n_new) = (from.len() as i64, to.len() as i64);
+        // SAFETY: the host's own function, with arrays of the lengths that it is told.
+        self.status("prolongate", |user| unsafe { function(user, n, from.as_ptr().cast(), n_new, to.as_mut_ptr().cast()) })
     }
 }
 

@@ -24,15 +24,45 @@ use std::sync::{Arc, Mutex};
 /// sequence of related systems.
 pub struct rkn_krylov {
     busy: Busy,
-    setup: RefCell<Setup>,
+    pub(super) setup: RefCell<Setup>,
     /// A `Krylov<T>` once the scalar is known.
-    solver: RefCell<Option<(Kind, Box<dyn Any>)>>,
-    inner: RefCell<Option<Arc<HostInner>>>,
+    pub(super) solver: RefCell<Option<(Kind, Box<dyn Any>)>>,
+    pub(super) inner: RefCell<Option<Arc<HostInner>>>,
+    /// The marked state is that of a solver that has solved nothing.
+    pub(super) is_marked_blank: Cell<bool>,
     status: Cell<i32>,
     callback_status: Cell<i32>,
     reason: RefCell<String>,
     /// Getters of several threads take turns: a `RefCell` counts its borrows without atomics.
-    reading: Mutex<()>,
+    pub(super) reading: Mutex<()>,
+}
+
+impl rkn_krylov {
+    pub(super) fn new(setup: Setup, solver: Option<(Kind, Box<dyn Any>)>, inner: Option<Arc<HostInner>>) -> Self {
+        rkn_krylov {
+            busy: Busy::default(),
+            setup: RefCell::new(setup),
+            solver: RefCell::new(solver),
+            inner: RefCell::new(inner),
+            is_marked_blank: Cell::new(false),
+            status: Cell::new(0),
+            callback_status: Cell::new(0),
+            reason: RefCell::new("not solved yet".to_string()),
+            reading: Mutex::new(()),
+        }
+    }
+
+    /// Runs `f` on the solver of a scalar, made now if need be; with a new scalar the memory starts afresh.
+    pub(super) fn with_solver<T: Erase, R>(&self, f: impl FnOnce(&mut Krylov<T>, &Setup) -> Result<R>) -> Result<R> {
+        let mut slot = self.solver.borrow_mut();
+        if slot.as_ref().is_none_or(|(kind, _)| *kind != T::KIND) {
+            *slot = Some((T::KIND, Box::new(Krylov::<T>::default())));
+        }
+        let (_, any) = slot.as_mut().expect("just made");
+        let solver = any.downcast_mut::<Krylov<T>>().ok_or_else(|| Error::Internal("a solver of another scalar".to_string()))?;
+        solver.inner = self.inner.borrow().clone().map(|inner| inner as Arc<_>);
+        f(solver, &self.setup.borrow())
+    }
 }
 
 impl Handle for rkn_krylov {
@@ -60,16 +90,7 @@ pub unsafe extern "C" fn rkn_krylov_create(ctx: *const rkn_context, method: *con
     guard("rkn_krylov_create", || {
         let out = args::out_handle(out)?;
         let setup = Setup::new(context_or_default(ctx)?, args::text(method, "method")?)?;
-        *out = handle::publish(rkn_krylov {
-            busy: Busy::default(),
-            setup: RefCell::new(setup),
-            solver: RefCell::new(None),
-            inner: RefCell::new(None),
-            status: Cell::new(0),
-            callback_status: Cell::new(0),
-            reason: RefCell::new("not solved yet".to_string()),
-            reading: Mutex::new(()),
-        });
+        *out = handle::publish(rkn_krylov::new(setup, None, None));
         Ok(())
     })
 }
@@ -81,8 +102,8 @@ pub unsafe extern "C" fn rkn_krylov_destroy(s: *mut rkn_krylov) {
 }
 
 /// Sets an integer option, such as "restart", "recycle" or "max_iterations"; the keys are in
-/// rkn_option_reference("krylov", ...). Changing "restart", "recycle", "shadow", "side", "basis", "test_basis"
-/// or "orthogonalization" throws the memory away at the next solve.
+/// rkn_option_reference("krylov", ...). "restart", "recycle", "shadow", "side", "basis", "test_basis" and
+/// "orthogonalization" make new arrays at the next solve; the recycled space is carried over, its image made anew.
 ///
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY (unknown, wrong type, or not used by the
 /// method), RKN_ERR_ARGUMENT (out of range).
@@ -325,20 +346,7 @@ pub unsafe extern "C" fn rkn_krylov_set_scaling(s: *mut rkn_krylov, n: i64, left
     })
 }
 
-/// Runs `f` on the solver of A's scalar, made now if need be; with a new scalar the memory starts
-/// afresh.
-fn with_solver<T: Erase, R>(s: &rkn_krylov, f: impl FnOnce(&mut Krylov<T>, &Setup) -> Result<R>) -> Result<R> {
-    let mut slot = s.solver.borrow_mut();
-    if slot.as_ref().is_none_or(|(kind, _)| *kind != T::KIND) {
-        *slot = Some((T::KIND, Box::new(Krylov::<T>::default())));
-    }
-    let (_, any) = slot.as_mut().expect("just made");
-    let solver = any.downcast_mut::<Krylov<T>>().ok_or_else(|| Error::Internal("a solver of another scalar".to_string()))?;
-    solver.inner = s.inner.borrow().clone().map(|inner| inner as Arc<_>);
-    f(solver, &s.setup.borrow())
-}
-
-fn typed<'a, T: Erase>(a: &'a AnyOperator, m: Option<&'a AnyOperator>) -> Result<(&'a Operator<T>, Option<&'a Operator<T>>)> {
+pub(super) fn typed<'a, T: Erase>(a: &'a AnyOperator, m: Option<&'a AnyOperator>) -> Result<(&'a Operator<T>, Option<&'a Operator<T>>)> {
     Ok((a.of::<T>("A")?, m.map(|m| m.of::<T>("M")).transpose()?))
 }
 
@@ -354,7 +362,7 @@ pub unsafe extern "C" fn rkn_krylov_prepare(s: *mut rkn_krylov, A: *const rkn_op
         let (a, m) = taken(&s, operators(A, M))?;
         by_scalar!(a.any().kind(), T => {
             let (a, m) = taken(&s, typed::<T>(a.any(), m.as_ref().map(|m| m.any())))?;
-            with_solver(&s, |solver, setup| solver.prepare(setup, a, m))
+            s.with_solver(|solver, setup| solver.prepare(setup, a, m))
         })
     })
 }
@@ -386,7 +394,7 @@ pub unsafe extern "C" fn rkn_krylov_solve(
             by_scalar!(a.any().kind(), T => {
                 let (a, m) = taken(&s, typed::<T>(a.any(), m.as_ref().map(|m| m.any())))?;
                 let (b, x) = taken(&s, vectors::<T>(a.nrows(), b, x))?;
-                with_solver(&s, |solver, setup| solver.solve(setup, a, m, b, x))
+                s.with_solver(|solver, setup| solver.solve(setup, a, m, b, x))
             })
         });
         record(&s, &outcome);
@@ -395,9 +403,9 @@ pub unsafe extern "C" fn rkn_krylov_solve(
 }
 
 /// The operators of a solve, A and M.
-type Pair = (handle::Entered<rkn_operator>, Option<handle::Entered<rkn_operator>>);
+pub(super) type Pair = (handle::Entered<rkn_operator>, Option<handle::Entered<rkn_operator>>);
 
-fn operators(A: *const rkn_operator, M: *const rkn_operator) -> Result<Pair> {
+pub(super) fn operators(A: *const rkn_operator, M: *const rkn_operator) -> Result<Pair> {
     Ok((handle::shared(A, "A")?, handle::shared_or_null(M, "M")?))
 }
 
@@ -471,6 +479,7 @@ pub unsafe extern "C" fn rkn_krylov_forget(s: *mut rkn_krylov) -> rkn_status {
         if let Some((kind, any)) = s.solver.borrow_mut().as_mut() {
             by_scalar!(*kind, T => forget::<T>(any.as_mut()));
         }
+        s.is_marked_blank.set(false);
         s.setup.borrow().report.borrow_mut().recycled = 0;
         Ok(())
     })

@@ -15,6 +15,7 @@ mod environment;
 mod guard;
 mod handle;
 pub mod krylov;
+pub mod learned;
 pub mod library;
 pub mod operator;
 pub mod sequence;

@@ -29,7 +29,7 @@ use super::{Method, Outcome};
 use crate::linalg::small::{self, Ritz};
 use crate::linalg::{kernels, Panel, PanelMut};
 use crate::runtime::options::Options;
-use crate::runtime::{memory, Error, Result, Scalar, Wide};
+use crate::runtime::{memory, Archive, Error, Result, Scalar, Wide};
 
 /// Columns of U that the operator is applied to at once.
 const BATCH: usize = 4;
@@ -386,5 +386,39 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
 
     fn recycled(&self) -> usize {
         self.arnoldi.k
+    }
+
+    fn space(&self) -> Option<Panel<'_, T>> {
+        Some(Panel::packed(&self.arnoldi.z, self.r.len(), self.arnoldi.k))
+    }
+
+    fn teach(&mut self, vectors: Panel<T>) {
+        let (n, k) = (self.r.len(), vectors.ncols.min(self.recycle));
+        for j in 0..k {
+            self.arnoldi.z[j * n..][..n].copy_from_slice(vectors.col(j));
+        }
+        if !self.tests_search {
+            kernels::convert(&self.arnoldi.z[..k * n], &mut self.krylov_u[..k * n]);
+        }
+        self.arnoldi.k = k;
+        self.image_of = None;
+    }
+
+    fn truncate(&mut self, count: usize) {
+        let k = self.arnoldi.k.min(count);
+        self.arnoldi.k = k;
+        self.scales.truncate(k);
+    }
+
+    fn archive(&mut self, archive: &mut Archive) -> Result<()> {
+        let n = self.r.len();
+        archive.count_up_to(&mut self.arnoldi.k, self.recycle + 1)?;
+        archive.identity(&mut self.image_of)?;
+        let k = self.arnoldi.k;
+        archive.scalars(&mut self.arnoldi.z[..k * n])?;
+        archive.scalars(&mut self.arnoldi.w[..k * n])?;
+        archive.scalars(&mut self.krylov_u[..if self.tests_search { 0 } else { k * n }])?;
+        self.scales.resize(k, 1.0);
+        archive.scalars(&mut self.scales)
     }
 }

@@ -10,7 +10,7 @@
 
 use super::problem::Problem;
 use crate::linalg::{kernels, small, Panel};
-use crate::runtime::{memory, Result, Scalar};
+use crate::runtime::{memory, Archive, Result, Scalar};
 
 /// An image that keeps less than this share of its squared length beside the others is left out.
 const DEPENDENT: f64 = 1e-13;
@@ -57,6 +57,33 @@ impl<T: Scalar> Solutions<T> {
 
     pub fn fits(&self, n: usize, capacity: usize) -> bool {
         self.n == n && self.capacity == capacity
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The solutions held, the oldest first.
+    pub fn held(&self) -> impl Iterator<Item = &[T]> {
+        let oldest = if self.count < self.capacity { 0 } else { self.next };
+        (0..self.count).map(move |i| &self.solutions[(oldest + i) % self.capacity * self.n..][..self.n])
+    }
+
+    /// Images are not kept: they come out the same again.
+    pub fn archive(&mut self, archive: &mut Archive) -> Result<()> {
+        let (mut n, mut capacity) = (self.n, self.capacity);
+        archive.count(&mut n)?;
+        archive.count_up_to(&mut capacity, 100)?;
+        if !self.fits(n, capacity) {
+            *self = Solutions::new(n, capacity)?;
+        }
+        archive.count_up_to(&mut self.count, capacity)?;
+        archive.count_up_to(&mut self.next, capacity)?;
+        archive.scalars(&mut self.solutions[..self.count * n])?;
+        if archive.reads() {
+            self.image_of.fill([0; 3]);
+        }
+        Ok(())
     }
 
     /// x <- the guess; true if that is zero. One reduction.

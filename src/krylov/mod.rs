@@ -13,6 +13,7 @@ mod cocr;
 mod gcrodr;
 mod gmres;
 mod guess;
+pub mod learned;
 mod idr;
 mod minres;
 pub mod options;
@@ -24,14 +25,15 @@ mod stagnation;
 mod window;
 
 use crate::linalg::space::{Inner, Scratch};
-use crate::linalg::{kernels, space, Space};
+use crate::linalg::{kernels, space, Panel, Space};
 use crate::operator::{check, precond, Columns, Operator, Side};
 use crate::runtime::context::LOG_SOLVE;
 use crate::runtime::monitor::Monitor;
 use crate::runtime::options::Options;
-use crate::runtime::{memory, Context, Error, Result, Scalar, Stop};
+use crate::runtime::{memory, Archive, Context, Error, Result, Scalar, Stop};
 use guess::Solutions;
-use options::{Guess, Settings, KRYLOV, METHODS};
+use learned::Mark;
+use options::{Guess, Settings, KRYLOV, METHODS, RECYCLING};
 use policy::{End, Next, Plan, Policy};
 use problem::{Converged, Counts, Nullspaces, Problem, Scaling};
 use std::cell::RefCell;
@@ -56,6 +58,27 @@ trait Method<T: Scalar> {
     /// Vectors held for the next solve.
     fn recycled(&self) -> usize {
         0
+    }
+
+    /// Those vectors, in solution coordinates.
+    fn space(&self) -> Option<Panel<'_, T>> {
+        None
+    }
+
+    /// Takes vectors for the next solve, as many as it keeps, in the place of its own.
+    fn teach(&mut self, vectors: Panel<T>) {
+        let _ = vectors;
+    }
+
+    /// Keeps the first `count` vectors at most.
+    fn truncate(&mut self, count: usize) {
+        let _ = count;
+    }
+
+    /// Writes or reads what lasts from solve to solve.
+    fn archive(&mut self, archive: &mut Archive) -> Result<()> {
+        let _ = archive;
+        Ok(())
     }
 }
 
@@ -117,6 +140,23 @@ impl Setup {
         })
     }
 
+    /// The same choices for another solver, without the callbacks.
+    pub fn duplicate(&self) -> Result<Self> {
+        let weights = self.weights.as_deref().map(|w| memory::copied(w, "weights")).transpose()?;
+        let copy = |v: &Option<Vec<f64>>| v.as_deref().map(|v| memory::copied(v, "scaling")).transpose();
+        Ok(Setup {
+            context: self.context.clone(),
+            method: self.method,
+            options: self.options.clone(),
+            scaling: Scaling { left: copy(&self.scaling.left)?, right: copy(&self.scaling.right)?, version: self.scaling.version },
+            weights,
+            monitor: RefCell::new(None),
+            converged: RefCell::new(None),
+            report: RefCell::new(Report::default()),
+            history: RefCell::new(Vec::new()),
+        })
+    }
+
     /// Row and column scaling of length `n`; `None` stands for ones.
     pub fn set_scaling(&mut self, left: Option<&[f64]>, right: Option<&[f64]>) -> Result<()> {
         let (left, right) = (positive("left", left)?, positive("right", right)?);
@@ -142,8 +182,8 @@ fn positive(name: &'static str, values: Option<&[f64]>) -> Result<Option<Vec<f64
     }
 }
 
-/// What the arrays of a method depend on; when it changes they, and the memory, are made anew.
-#[derive(PartialEq, Clone)]
+/// What the arrays of a method depend on; when it changes they are made anew.
+#[derive(PartialEq, Clone, Default)]
 struct Shape {
     method: &'static str,
     n: usize,
@@ -154,13 +194,90 @@ struct Shape {
     words: [String; 3],
 }
 
-/// A preconditioner that the solver built from the key `preconditioner`.
+/// Options of `Shape::words`.
+const WORDS: [&str; 3] = ["side", "test_basis", "orthogonalization"];
+
+impl Shape {
+    fn new(method: &'static str, n: usize, single: bool, o: &Options) -> Self {
+        let count = |key| o.count(key);
+        Shape {
+            method,
+            n,
+            single,
+            restart: count("restart"),
+            recycle: count("recycle"),
+            shadow: count("shadow"),
+            words: WORDS.map(|key| o.text(key).to_string()),
+        }
+    }
+
+    fn fits(&self, method: &'static str, n: usize, single: bool, o: &Options) -> bool {
+        self.method == method
+            && self.n == n
+            && self.single == single
+            && self.restart == o.count("restart")
+            && self.recycle == o.count("recycle")
+            && self.shadow == o.count("shadow")
+            && WORDS.iter().zip(&self.words).all(|(key, word)| o.text(key) == word)
+    }
+
+    /// Refuses a solver whose options are not those of this shape.
+    fn check(&self, setup: &Setup) -> Result<()> {
+        let o = &setup.options;
+        let counts = [("restart", self.restart), ("recycle", self.recycle), ("shadow", self.shadow)];
+        let differs = |key: &str, saved: &dyn std::fmt::Display, now: &dyn std::fmt::Display| {
+            Err(Error::State(format!("argument 'buf' holds a state with {key} = {saved}, the solver's is {now}")))
+        };
+        if let Some((key, saved)) = counts.iter().find(|(key, saved)| o.count(key) != *saved) {
+            return differs(key, saved, &o.count(key));
+        }
+        match WORDS.iter().zip(&self.words).find(|(key, word)| o.text(key) != *word) {
+            Some((key, word)) => differs(key, word, &o.text(key)),
+            None => Ok(()),
+        }
+    }
+
+    /// The method with its arrays.
+    fn make<T: Scalar>(&self, setup: &Setup) -> Result<Box<dyn Method<T>>> {
+        let (n, o) = (self.n, &setup.options);
+        Ok(match self.method {
+            "cg" => Box::new(cg::Cg::new(n)?),
+            "minres" => Box::new(minres::Minres::new(n)?),
+            "bicgstab" => Box::new(bicgstab::BiCgStab::new(n)?),
+            "rcg" => Box::new(rcg::Rcg::new(n, o)?),
+            "rminres" => Box::new(rminres::Rminres::new(n, o)?),
+            "idr" => Box::new(idr::Idr::new(n, o.count("shadow"))?),
+            "cocg" => Box::new(cocg::Cocg::new(n)?),
+            "cocr" => Box::new(cocr::Cocr::new(n)?),
+            "gmres" if self.single => Box::new(gmres::Gmres::<T, T::Single>::new(n, o)?),
+            "gmres" => Box::new(gmres::Gmres::<T, T>::new(n, o)?),
+            _ if self.single => Box::new(gcrodr::Gcrodr::<T, T::Single>::new(n, o)?),
+            _ => Box::new(gcrodr::Gcrodr::<T, T>::new(n, o)?),
+        })
+    }
+}
+
+/// A preconditioner that the solver built from the key `preconditioner`, or that "auto" chose.
 struct Own<T: Scalar> {
     spec: String,
     m: Operator<T>,
     id: u64,
     version: u64,
+    /// Numbers of the matrix that cannot be had from it any more when a saved state is loaded: those that a
+    /// factor was made from which may lag, or that a pattern was chosen by.
+    kept: Vec<T>,
 }
+
+impl<T: Scalar> Own<T> {
+    /// Another owner of the same preconditioner; who renews it first makes a new one.
+    fn share(&self) -> Result<Self> {
+        let kept = memory::copied(&self.kept, "a copy of the matrix")?;
+        Ok(Own { spec: self.spec.clone(), m: self.m.clone(), id: self.id, version: self.version, kept })
+    }
+}
+
+/// Kinds whose pattern is chosen by the numbers seen at creation.
+const CHOSEN_BY_NUMBERS: [&str; 3] = ["amg", "ilut", "ict"];
 
 /// The memory of a solver for one kind of scalar.
 pub struct Krylov<T: Scalar> {
@@ -175,6 +292,11 @@ pub struct Krylov<T: Scalar> {
     previous: Option<Vec<T>>,
     solutions: Option<Solutions<T>>,
     policy: Policy,
+    /// A space for the next recycling method to start with, and the length of its vectors.
+    taught: Option<(usize, Columns<T>)>,
+    /// A, M and the scaling of the last solve.
+    last: [u64; 5],
+    mark: Option<Mark<T>>,
 }
 
 impl<T: Scalar> Default for Krylov<T> {
@@ -191,6 +313,9 @@ impl<T: Scalar> Default for Krylov<T> {
             previous: None,
             solutions: None,
             policy: Policy::default(),
+            taught: None,
+            last: [0; 5],
+            mark: None,
         }
     }
 }
@@ -205,10 +330,15 @@ impl<T: Scalar> Krylov<T> {
         self.previous = None;
         self.solutions = None;
         self.policy.forget();
+        self.taught = None;
+        self.mark = None;
     }
 
     pub fn recycled(&self) -> usize {
-        self.method.as_ref().map_or(0, |(_, method)| method.recycled())
+        match &self.taught {
+            Some((_, columns)) => columns.count,
+            None => self.method.as_ref().map_or(0, |(_, method)| method.recycled()),
+        }
     }
 
     /// Checks the operators against the options and makes all arrays, so that the next solve of
@@ -258,9 +388,10 @@ impl<T: Scalar> Krylov<T> {
             self.policy.made(a, None);
             return Ok(());
         }
+        let lags = setup.method == "auto" && ["llt", "ldlt", "lu"].iter().any(|kind| spec.starts_with(kind));
         match &mut self.own {
             Some(own) if own.spec == spec && !renew => return Ok(()),
-            Some(own) if own.spec == spec && own.id == a.id() => {
+            Some(own) if own.spec == spec && own.id == a.id() && (own.version == a.version() || !own.m.is_shared()) => {
                 let version = a.version();
                 if own.version == version {
                     return Ok(());
@@ -269,11 +400,20 @@ impl<T: Scalar> Krylov<T> {
                 own.version = 0;
                 own.m.changed()?;
                 own.version = version;
+                if lags {
+                    learned::values_of(a, &mut own.kept)?;
+                }
             }
-            _ => {
-                self.own = None;
-                let m = precond::create(setup.context.clone(), a, spec)?;
-                self.own = Some(Own { spec: spec.to_string(), m, id: a.id(), version: a.version() });
+            own => {
+                let chosen = CHOSEN_BY_NUMBERS.iter().any(|kind| spec.starts_with(kind));
+                // The copy of one that is shared keeps the pattern that was chosen.
+                let old = own.take().filter(|own| chosen && own.spec == spec && own.id == a.id() && !own.kept.is_empty());
+                let mut kept = old.map_or(Vec::new(), |own| own.kept);
+                let m = if kept.is_empty() { precond::create(setup.context.clone(), a, spec)? } else { learned::renewed(setup, a, spec, &kept)? };
+                if lags || (chosen && kept.is_empty()) {
+                    learned::values_of(a, &mut kept)?;
+                }
+                self.own = Some(Own { spec: spec.to_string(), m, id: a.id(), version: a.version(), kept });
             }
         }
         setup.report.borrow_mut().rebuilds += 1;
@@ -288,36 +428,24 @@ impl<T: Scalar> Krylov<T> {
             return Err(Error::Unsupported(text));
         }
         let single = stores_single(setup, method, a, self.own.as_ref().map(|own| &own.m).or(m));
-        let words = ["side", "test_basis", "orthogonalization"];
-        let same = self.method.as_ref().is_some_and(|(shape, _)| {
-            shape.method == method
-                && shape.n == n
-                && shape.single == single
-                && shape.restart == o.count("restart")
-                && shape.recycle == o.count("recycle")
-                && shape.shadow == o.count("shadow")
-                && words.iter().zip(&shape.words).all(|(key, word)| o.text(key) == word)
-        });
-        if !same {
-            self.method = None;
-            let count = |key| o.count(key);
-            let words = words.map(|key| o.text(key).to_string());
-            let shape = Shape { method, n, single, restart: count("restart"), recycle: count("recycle"), shadow: count("shadow"), words };
-            let made: Box<dyn Method<T>> = match method {
-                "cg" => Box::new(cg::Cg::new(n)?),
-                "minres" => Box::new(minres::Minres::new(n)?),
-                "bicgstab" => Box::new(bicgstab::BiCgStab::new(n)?),
-                "rcg" => Box::new(rcg::Rcg::new(n, o)?),
-                "rminres" => Box::new(rminres::Rminres::new(n, o)?),
-                "idr" => Box::new(idr::Idr::new(n, o.count("shadow"))?),
-                "cocg" => Box::new(cocg::Cocg::new(n)?),
-                "cocr" => Box::new(cocr::Cocr::new(n)?),
-                "gmres" if single => Box::new(gmres::Gmres::<T, T::Single>::new(n, o)?),
-                "gmres" => Box::new(gmres::Gmres::<T, T>::new(n, o)?),
-                _ if single => Box::new(gcrodr::Gcrodr::<T, T::Single>::new(n, o)?),
-                _ => Box::new(gcrodr::Gcrodr::<T, T>::new(n, o)?),
-            };
+        if !self.method.as_ref().is_some_and(|(shape, _)| shape.fits(method, n, single, o)) {
+            let old = self.method.take().filter(|(shape, _)| shape.n == n);
+            if self.taught.is_none() {
+                self.taught = learned::kept(old.as_ref().and_then(|(_, method)| method.space()))?;
+            }
+            drop(old);
+            let shape = Shape::new(method, n, single, o);
+            let made = shape.make(setup)?;
             self.method = Some((shape, made));
+        }
+        if let (Some((length, columns)), Some((_, made))) = (&self.taught, &mut self.method) {
+            if *length != n {
+                return Err(Error::size("A", format!("{n} x {n}"), format!("be {length} x {length}, as the vectors of the space that was set")));
+            }
+            if RECYCLING.contains(&method) {
+                made.teach(Panel::packed(&columns.data, n, columns.count));
+                self.taught = None;
+            }
         }
         let (columns, values) = match method {
             "gcrodr" => (o.count("restart") + 1, (o.count("restart") + 1).pow(2).max(2 * o.count("restart") + 5)),
@@ -368,6 +496,8 @@ impl<T: Scalar> Krylov<T> {
         let settings = checked.clone();
         self.agree(setup, checked.map(|_| ()))?;
         let settings = settings?;
+        let (m_id, m_version) = m.map_or((0, 0), |m| (m.id(), m.version()));
+        self.last = [a.id(), a.version(), m_id, m_version, setup.scaling.version];
         let mut x_is_zero = self.start_x(settings.guess, x);
         resize(&mut self.scaled_b, if setup.scaling.left.is_some() { x.len() } else { 0 })?;
         scale_in(&setup.scaling, b, &mut self.scaled_b, x);
@@ -455,7 +585,8 @@ impl<T: Scalar> Krylov<T> {
         if outcome.is_err() && problem.best_norm < f64::INFINITY && kernels::first_nonfinite(x).is_some() {
             x.copy_from_slice(problem.work[2]);
         }
-        setup.report.borrow_mut().recycled = method.recycled();
+        let recycled = method.recycled();
+        setup.report.borrow_mut().recycled = self.taught.as_ref().map_or(recycled, |(_, columns)| columns.count);
         outcome
     }
 

@@ -6,7 +6,7 @@ use crate::runtime::{Error, Result};
 pub static METHODS: &[&str] = &["auto", "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"];
 
 const ARNOLDI: &[&str] = &["gmres", "gcrodr", "auto"];
-const RECYCLING: &[&str] = &["gcrodr", "rcg", "rminres", "auto"];
+pub const RECYCLING: &[&str] = &["gcrodr", "rcg", "rminres", "auto"];
 
 const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
     Row { key, of, default, unit: "", methods, sentence }

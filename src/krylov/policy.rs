@@ -14,7 +14,7 @@
 
 use crate::operator::Operator;
 use crate::runtime::random::{streams, Stream};
-use crate::runtime::{memory, Error, Result, Scalar, Wide};
+use crate::runtime::{archive, memory, Archive, Error, Result, Scalar, Wide};
 
 /// Bytes a second from memory, multiply-adds a second in a factorisation, and seconds an entry of a
 /// factor beside them.
@@ -66,7 +66,7 @@ const INCOMPLETE_HERMITIAN: Rungs = &[("cg", "ic0"), ("gcrodr", "ilu0"), ("gcrod
 const INCOMPLETE_GENERAL: Rungs = &[("gcrodr", "ilu0"), ("gcrodr", "jacobi"), ("gcrodr", "")];
 
 /// What is known of a pattern.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Survey {
     n: f64,
     entries: f64,
@@ -139,12 +139,36 @@ pub struct Policy {
     fresh: usize,
     stretch: usize,
     /// (A, version) that the preconditioner was made from, and that was solved last.
-    made_of: Option<(u64, u64)>,
+    made_of: Option<[u64; 2]>,
 }
 
 impl Policy {
     pub fn forget(&mut self) {
         *self = Policy::default();
+    }
+
+    /// Writes or reads all that decisions depend on.
+    pub fn archive(&mut self, archive: &mut Archive) -> Result<()> {
+        archive.optional(&mut self.survey, || Ok(Survey::default()), |archive, survey| {
+            let Survey { n, entries, size, width, levels, hermitian } = survey;
+            [n, entries, size, width, levels].into_iter().try_for_each(|v| archive.number(v))?;
+            archive.flag(hermitian)
+        })?;
+        archive.flag(&mut self.complete)?;
+        archive.count(&mut self.rung)?;
+        let Age { systems, cost, last, before } = &mut self.age;
+        let numbers = [systems, cost, last, before, &mut self.making, &mut self.iteration];
+        numbers.into_iter().try_for_each(|v| archive.number(v))?;
+        for observed in &mut self.observed {
+            archive.optional(observed, || Ok(0.0), |archive, v| archive.number(v))?;
+        }
+        archive.count(&mut self.fresh)?;
+        archive.count(&mut self.stretch)?;
+        let rungs = self.survey.as_ref().map_or(usize::MAX, |survey| self.rungs(survey).len());
+        if self.rung >= rungs {
+            return Err(archive::damaged());
+        }
+        archive.optional(&mut self.made_of, || Ok([0; 2]), |archive, of| archive.operator(of))
     }
 
     fn rungs(&self, survey: &Survey) -> Rungs {
@@ -166,7 +190,7 @@ impl Policy {
 
     /// For a matrix with entries.
     pub fn plan_for_matrix<T: Scalar>(&mut self, a: &Operator<T>) -> Result<Plan> {
-        let now = (a.id(), a.version());
+        let now = [a.id(), a.version()];
         let entries = a.count("entries").unwrap_or(0) as f64;
         let is_new = self.made_of != Some(now);
         match self.survey {
@@ -224,7 +248,7 @@ impl Policy {
         (self.making, self.iteration) = (making, applying + survey.apply() + survey.vectors());
         self.age = Age::default();
         self.fresh = self.fresh.saturating_sub(1);
-        self.made_of = Some((a.id(), a.version()));
+        self.made_of = Some([a.id(), a.version()]);
     }
 
     /// After an attempt of so many iterations.

@@ -389,7 +389,13 @@ impl<T: Scalar> Problem<'_, T> {
             failed => return failed,
         }
         x.copy_from_slice(self.work[2]);
-        self.residual(x, false, r)
+        self.residual(x, false, r)?;
+        // A recurrence that went astray may have called a point its best that is not even as good as zero.
+        if self.tested_norm <= self.rhs_norm {
+            return Ok(());
+        }
+        x.fill(T::ZERO);
+        self.residual(x, true, r)
     }
 
     /// Whether a converged recurrence must be verified by the true residual.

@@ -31,7 +31,7 @@ use super::window::Window;
 use super::{Method, Outcome};
 use crate::linalg::{kernels, Panel};
 use crate::runtime::options::Options;
-use crate::runtime::{memory, Error, Result, Scalar, Stop};
+use crate::runtime::{memory, Archive, Error, Result, Scalar, Stop};
 
 pub struct Rcg<T: Scalar> {
     window: Window<T>,
@@ -89,6 +89,26 @@ impl<T: Scalar> Rcg<T> {
             return Err(Error::Indefinite(format!("the operator is not positive definite: u^H A u is {bad:e} for a recycled vector")));
         }
         window.orthonormalise(gram, None);
+        if window.is_taught { self.estimate_f(p) } else { Ok(()) }
+    }
+
+    /// F on vectors from outside. Of an eigenvector, M A u = theta u and u^H A u = 1, it is u^H M^-1 u =
+    /// 1 / theta = 1 / (A u)^H M A u: one use of M a vector.
+    fn estimate_f(&mut self, p: &mut Problem<T>) -> Result<()> {
+        let (k, one) = (self.window.k, <T::Wide as Scalar>::ONE);
+        for j in 0..k {
+            let au = self.window.au().col(j);
+            p.precondition(au, &mut self.z)?;
+            p.space.local(Panel::column(au), &self.z, &mut self.mu[j..j + 1]);
+        }
+        p.space.sum(&mut self.mu[..k])?;
+        let f = &mut self.gram[..k * k];
+        f.fill(<T::Wide as Scalar>::ZERO);
+        for (j, theta) in self.mu[..k].iter().enumerate() {
+            f[j * k + j] = one / *theta;
+        }
+        self.window.set_f(f);
+        self.window.is_taught = false;
         Ok(())
     }
 
@@ -274,5 +294,21 @@ impl<T: Scalar> Method<T> for Rcg<T> {
 
     fn recycled(&self) -> usize {
         self.window.k
+    }
+
+    fn space(&self) -> Option<Panel<'_, T>> {
+        Some(self.window.u())
+    }
+
+    fn teach(&mut self, vectors: Panel<T>) {
+        self.window.teach(vectors);
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.window.truncate(count);
+    }
+
+    fn archive(&mut self, archive: &mut Archive) -> Result<()> {
+        self.window.archive(archive)
     }
 }

@@ -32,7 +32,7 @@ use super::window::Window;
 use super::{Method, Outcome};
 use crate::linalg::{kernels, Panel};
 use crate::runtime::options::Options;
-use crate::runtime::{memory, Error, Result, Scalar, Stop, Wide};
+use crate::runtime::{memory, Archive, Error, Result, Scalar, Stop, Wide};
 
 pub struct Rminres<T: Scalar> {
     window: Window<T>,
@@ -113,6 +113,7 @@ impl<T: Scalar> Rminres<T> {
             return Err(Error::Indefinite(format!("the preconditioner is not positive definite: c^H M c is {bad:e} for a recycled image")));
         }
         window.set_f(uc);
+        window.is_taught = false;
         window.orthonormalise(gram, Some(&mut self.d));
         self.d_of = d_of;
         Ok(())
@@ -353,5 +354,30 @@ impl<T: Scalar> Method<T> for Rminres<T> {
 
     fn recycled(&self) -> usize {
         self.window.k
+    }
+
+    fn space(&self) -> Option<Panel<'_, T>> {
+        Some(self.window.u())
+    }
+
+    fn teach(&mut self, vectors: Panel<T>) {
+        self.window.teach(vectors);
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.window.truncate(count);
+    }
+
+    fn archive(&mut self, archive: &mut Archive) -> Result<()> {
+        self.window.archive(archive)?;
+        let n = self.r.len();
+        archive.optional(&mut self.d_of, || Ok([0; 3]), |archive, [id, version, scaling]| {
+            let mut operator = [*id, *version];
+            archive.operator(&mut operator)?;
+            [*id, *version] = operator;
+            archive.scaling(scaling)
+        })?;
+        archive.scalars(&mut self.d[..self.window.k * n])?;
+        Ok(())
     }
 }

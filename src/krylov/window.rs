@@ -16,7 +16,7 @@ use super::problem::{Identity, Problem};
 use crate::linalg::small::{self, Pencil};
 use crate::linalg::{kernels, Panel, PanelMut};
 use crate::runtime::options::Options;
-use crate::runtime::{memory, Error, Result, Scalar, Wide};
+use crate::runtime::{memory, Archive, Error, Result, Scalar, Wide};
 
 /// A column of U that keeps less than this share of its length beside the others (squared) is dropped.
 const DEPENDENT: f64 = 1e-12;
@@ -45,6 +45,8 @@ pub struct Window<T: Scalar> {
     image_of: Option<Identity>,
     /// Whether Q really is the identity on U.
     pub is_orthonormal: bool,
+    /// Whether U came from outside, and F on it is still to be found.
+    pub is_taught: bool,
     pencil: Pencil<T::Wide>,
     y: Vec<T::Wide>,
     product: Vec<T::Wide>,
@@ -78,6 +80,7 @@ impl<T: Scalar> Window<T> {
             rows: [small(1)?, small(1)?],
             image_of: None,
             is_orthonormal: false,
+            is_taught: false,
             pencil: Pencil::new(order)?,
             y: small(keep)?,
             product: small(order)?,
@@ -128,6 +131,37 @@ impl<T: Scalar> Window<T> {
             self.image_of = Some(identity);
             self.is_orthonormal = false;
         }
+    }
+
+    /// Vectors in the place of U; what F is on them is not known yet.
+    pub fn teach(&mut self, vectors: Panel<T>) {
+        self.k = vectors.ncols.min(self.keep);
+        for j in 0..self.k {
+            self.w[j * self.n..][..self.n].copy_from_slice(vectors.col(j));
+        }
+        self.len = 0;
+        self.image_of = None;
+        self.is_orthonormal = false;
+        self.is_taught = true;
+    }
+
+    pub fn truncate(&mut self, count: usize) {
+        self.k = self.k.min(count);
+    }
+
+    pub fn archive(&mut self, archive: &mut Archive) -> Result<()> {
+        archive.count_up_to(&mut self.k, self.keep)?;
+        archive.identity(&mut self.image_of)?;
+        archive.flag(&mut self.is_orthonormal)?;
+        archive.flag(&mut self.is_taught)?;
+        let (n, k, ld) = (self.n, self.k, self.ld());
+        archive.scalars(&mut self.w[..k * n])?;
+        archive.scalars(&mut self.aw[..k * n])?;
+        for j in 0..k {
+            archive.scalars(&mut self.q[j * ld..][..k])?;
+            archive.scalars(&mut self.f[j * ld..][..k])?;
+        }
+        Ok(())
     }
 
     /// After a failure A U is not to be trusted.

@@ -173,6 +173,11 @@ impl<T: Scalar> Operator<T> {
         self.node.id
     }
 
+    /// Whether another handle, or an operator made of this one, holds the same node.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.node) > 1
+    }
+
     pub fn nrows(&self) -> usize {
         self.node.nrows
     }

@@ -1,6 +1,7 @@
 //! What every layer stands on: scalars, errors, contexts, the thread pool, reductions,
 //! random streams, options and fallible memory. Nothing here knows an operator or a solver.
 
+pub mod archive;
 pub mod context;
 pub mod error;
 pub mod memory;
@@ -11,6 +12,7 @@ pub mod pool;
 pub mod random;
 pub mod scalar;
 
+pub use archive::Archive;
 pub use context::Context;
 pub use error::{Error, Result, Stop};
 pub use pool::Pool;

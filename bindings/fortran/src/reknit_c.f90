@@ -142,6 +142,15 @@ module reknit_c
       integer(c_int32_t), intent(inout) :: converged
       integer(c_int32_t) :: rkn_converged_fn
     end function rkn_converged_fn
+    function rkn_prolongate_fn(user, n, x, n_new, y) bind(c)
+      import
+      type(c_ptr), value :: user
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: x
+      integer(c_int64_t), value :: n_new
+      type(c_ptr), value :: y
+      integer(c_int32_t) :: rkn_prolongate_fn
+    end function rkn_prolongate_fn
   end interface
 
   interface
@@ -637,6 +646,74 @@ module reknit_c
       type(c_ptr), intent(inout), optional :: doc
       integer(c_int32_t) :: rkn_krylov_option
     end function rkn_krylov_option
+    function rkn_krylov_get_space(s, scalar, n, cap, U, ldu, need) bind(c, name="rkn_krylov_get_space")
+      import
+      type(c_ptr), value :: s
+      integer(c_int32_t), value :: scalar
+      integer(c_int64_t), value :: n
+      integer(c_int64_t), value :: cap
+      type(c_ptr), value :: U
+      integer(c_int64_t), value :: ldu
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_krylov_get_space
+    end function rkn_krylov_get_space
+    function rkn_krylov_set_space(s, scalar, n, ncols, U, ldu) bind(c, name="rkn_krylov_set_space")
+      import
+      type(c_ptr), value :: s
+      integer(c_int32_t), value :: scalar
+      integer(c_int64_t), value :: n
+      integer(c_int64_t), value :: ncols
+      type(c_ptr), value :: U
+      integer(c_int64_t), value :: ldu
+      integer(c_int32_t) :: rkn_krylov_set_space
+    end function rkn_krylov_set_space
+    function rkn_krylov_truncate(s, ncols) bind(c, name="rkn_krylov_truncate")
+      import
+      type(c_ptr), value :: s
+      integer(c_int64_t), value :: ncols
+      integer(c_int32_t) :: rkn_krylov_truncate
+    end function rkn_krylov_truncate
+    function rkn_krylov_prolongate(s, n, prolongate, user) bind(c, name="rkn_krylov_prolongate")
+      import
+      type(c_ptr), value :: s
+      integer(c_int64_t), value :: n
+      type(c_funptr), value :: prolongate
+      type(c_ptr), value :: user
+      integer(c_int32_t) :: rkn_krylov_prolongate
+    end function rkn_krylov_prolongate
+    function rkn_krylov_save(s, buf, cap, need) bind(c, name="rkn_krylov_save")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: buf
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_krylov_save
+    end function rkn_krylov_save
+    function rkn_krylov_load(s, A, M, buf, len) bind(c, name="rkn_krylov_load")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: A
+      type(c_ptr), value :: M
+      type(c_ptr), value :: buf
+      integer(c_int64_t), value :: len
+      integer(c_int32_t) :: rkn_krylov_load
+    end function rkn_krylov_load
+    function rkn_krylov_clone(s, out) bind(c, name="rkn_krylov_clone")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), intent(inout), optional :: out
+      integer(c_int32_t) :: rkn_krylov_clone
+    end function rkn_krylov_clone
+    function rkn_krylov_mark(s) bind(c, name="rkn_krylov_mark")
+      import
+      type(c_ptr), value :: s
+      integer(c_int32_t) :: rkn_krylov_mark
+    end function rkn_krylov_mark
+    function rkn_krylov_rollback(s) bind(c, name="rkn_krylov_rollback")
+      import
+      type(c_ptr), value :: s
+      integer(c_int32_t) :: rkn_krylov_rollback
+    end function rkn_krylov_rollback
     function rkn_sequence_order(ctx, count, dim, parameters, ld, options, &
         order) bind(c, name="rkn_sequence_order")
       import

@@ -70,11 +70,16 @@ pub static KINDS: &[&str] = &[
 /// Makes the preconditioner that `spec` names ("ilu levels=2 shift=1e-3") from the entries of
 /// the square operator `a`.
 pub fn create<T: Scalar>(context: Arc<Context>, a: &Operator<T>, spec: &str) -> Result<Operator<T>> {
+    create_from(context, a, a, spec)
+}
+
+/// The same from the entries of `numbers`, to be refreshed from `a`, whose pattern that has too.
+pub fn create_from<T: Scalar>(context: Arc<Context>, a: &Operator<T>, numbers: &Operator<T>, spec: &str) -> Result<Operator<T>> {
     let (kind, options) = parse(spec)?;
     if a.nrows() != a.ncols() {
         return Err(Error::size("A", format!("{} x {}", a.nrows(), a.ncols()), "be square"));
     }
-    let part = part(&context, a, kind, &options).map_err(|e| named(kind, e))?;
+    let part = part(&context, numbers, kind, &options).map_err(|e| named(kind, e))?;
     let body = Lagged::new(kind, options::describe(kind, &options), is_hermitian(kind, a), a.clone(), part);
     Ok(Operator::new(context, Box::new(body)))
 }

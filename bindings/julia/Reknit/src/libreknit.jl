@@ -305,6 +305,37 @@ rkn_krylov_option(i, key, type, doc) =
     ccall((:rkn_krylov_option, LIBRARY), Int32, (Int64, Ptr{Cstring}, Ptr{Cstring}, Ptr{Cstring}), i, key,
         type, doc)
 
+rkn_krylov_get_space(s, scalar, n, cap, U, ldu, need) =
+    ccall((:rkn_krylov_get_space, LIBRARY), Int32, (Ptr{Cvoid}, Int32, Int64, Int64, Ptr{Cvoid}, Int64,
+        Ptr{Int64}), s, scalar, n, cap, U, ldu, need)
+
+rkn_krylov_set_space(s, scalar, n, ncols, U, ldu) =
+    ccall((:rkn_krylov_set_space, LIBRARY), Int32, (Ptr{Cvoid}, Int32, Int64, Int64, Ptr{Cvoid}, Int64), s,
+        scalar, n, ncols, U, ldu)
+
+rkn_krylov_truncate(s, ncols) =
+    ccall((:rkn_krylov_truncate, LIBRARY), Int32, (Ptr{Cvoid}, Int64), s, ncols)
+
+rkn_krylov_prolongate(s, n, prolongate, user) =
+    ccall((:rkn_krylov_prolongate, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Ptr{Cvoid}, Ptr{Cvoid}), s, n,
+        prolongate, user)
+
+rkn_krylov_save(s, buf, cap, need) =
+    ccall((:rkn_krylov_save, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Int64, Ptr{Int64}), s, buf, cap, need)
+
+rkn_krylov_load(s, A, M, buf, len) =
+    ccall((:rkn_krylov_load, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Int64), s, A,
+        M, buf, len)
+
+rkn_krylov_clone(s, out) =
+    ccall((:rkn_krylov_clone, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}}), s, out)
+
+rkn_krylov_mark(s) =
+    ccall((:rkn_krylov_mark, LIBRARY), Int32, (Ptr{Cvoid},), s)
+
+rkn_krylov_rollback(s) =
+    ccall((:rkn_krylov_rollback, LIBRARY), Int32, (Ptr{Cvoid},), s)
+
 rkn_sequence_order(ctx, count, dim, parameters, ld, options, order) =
     ccall((:rkn_sequence_order, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64, Cstring,
         Ptr{Int64}), ctx, count, dim, parameters, ld, options, order)
