@@ -184,6 +184,10 @@ typedef int32_t (*rkn_apply_fn)(void *user,
                                 void *y,
                                 int64_t ldy);
 
+// Brings a preconditioner of the caller's up to date with the matrix as it is now. 0: done; other values end
+// the call with RKN_ERR_CALLBACK.
+typedef int32_t (*rkn_refresh_fn)(void *user);
+
 // out <- X^H Y over this rank's `n` rows: `k` columns of x (the first is conjugated) with `l` of
 // y, both of the operator's scalar; `out` is k x l, column-major, always double (complex: two
 // doubles a number). The library sums over ranks. 0: done.
@@ -460,6 +464,19 @@ rkn_status rkn_operator_create_callback(const rkn_context *ctx,
                                         void *user,
                                         rkn_release_fn release,
                                         rkn_operator **out);
+
+// Tells how an operator of the caller's that serves as preconditioner is brought up to date: what
+// rkn_operator_changed(M) then calls. A solver with the method "auto" calls it by itself, when the iterations
+// that the age of M costs exceed a refresh ("setup_cost"); then rkn_operator_changed(M) is not needed.
+//
+// M: made by rkn_operator_create_callback. refresh: see rkn_refresh_fn; NULL takes it away. user: passed back to
+// it. release: called once with `user` when the callback is let go; may be NULL. After a failure of this
+// function it is not called.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (M is not of the caller's).
+rkn_status rkn_operator_set_refresh(rkn_operator *M,
+                                    rkn_refresh_fn refresh,
+                                    void *user,
+                                    rkn_release_fn release);
 
 // alpha A + beta B.
 //
@@ -777,6 +794,38 @@ rkn_status rkn_krylov_forget(rkn_krylov *s);
 // buf, cap, need: as in rkn_option_reference.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE.
 rkn_status rkn_krylov_view(const rkn_krylov *s, char *buf, int64_t cap, int64_t *need);
+
+// How the last solve went and why: what was counted, for which purposes; with diagnostics=on what the memory looks
+// like; under "auto" what is known of the matrix, what each class of preconditioners cost or is thought to
+// cost, and each attempt with its reason.
+//
+// buf, cap, need: as in rkn_option_reference.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY (in the solver's own callbacks too), RKN_ERR_SIZE.
+rkn_status rkn_krylov_report(const rkn_krylov *s,
+                             char *buf,
+                             int64_t cap,
+                             int64_t *need);
+
+// The (harmonic) Ritz values of the vectors kept, the smallest in modulus first: what the slow modes of the
+// (preconditioned) operator are taken to be. Of the last solve with diagnostics=on that renewed its space.
+//
+// re, im: room for cap numbers each; may be NULL if cap is 0. need: gets how many there are, also if cap is too
+// small; may be NULL. With cap 0 and need given the call only counts.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
+// Source: Parks et al. 2006, sec. 2.3; Morgan, SIAM J. Sci. Comput. 24 (2002).
+rkn_status rkn_krylov_ritz_values(const rkn_krylov *s,
+                                  double *re,
+                                  double *im,
+                                  int64_t cap,
+                                  int64_t *need);
+
+// The principal angles, in radians and ascending, between A U as the last update of the space found it and as
+// it left it (rcg: between U and U in the product of A; rminres: of A U in that of M). With diagnostics=on.
+//
+// angles, cap, need: as norms in rkn_krylov_history.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
+// Source: Bjorck and Golub, Math. Comp. 27 (1973).
+rkn_status rkn_krylov_angles(const rkn_krylov *s, double *angles, int64_t cap, int64_t *need);
 
 // The i-th key of the Krylov solvers, options first, then results; for tools that list or forward
 // them.

@@ -7,7 +7,7 @@ use super::status::{rkn_reduction, rkn_trans};
 use crate::krylov::problem::Converged;
 use crate::linalg::space::Inner;
 use crate::linalg::{Panel, PanelMut};
-use crate::operator::callback::Apply;
+use crate::operator::callback::{Apply, Refresh};
 use crate::operator::Trans;
 use crate::runtime::context::{Log, Reduce, Reduction};
 use crate::runtime::monitor::{Monitor, Progress, Wish};
@@ -35,6 +35,10 @@ pub type rkn_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32,
 pub type rkn_apply_fn = Option<
     unsafe extern "C" fn(user: *mut c_void, trans: rkn_trans, ncols: i64, x: *const c_void, ldx: i64, y: *mut c_void, ldy: i64) -> i32,
 >;
+
+/// Brings a preconditioner of the caller's up to date with the matrix as it is now. 0: done; other values end
+/// the call with RKN_ERR_CALLBACK.
+pub type rkn_refresh_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i32>;
 
 /// out <- X^H Y over this rank's `n` rows: `k` columns of x (the first is conjugated) with `l` of
 /// y, both of the operator's scalar; `out` is k x l, column-major, always double (complex: two
@@ -216,6 +220,18 @@ impl<T: Scalar> Apply<T> for HostApply {
 
     fn status(&self) -> i32 {
         self.status.get()
+    }
+}
+
+pub(super) struct HostRefresh {
+    pub function: unsafe extern "C" fn(user: *mut c_void) -> i32,
+    pub user: User,
+}
+
+impl Refresh for HostRefresh {
+    fn refresh(&self) -> Result<()> {
+        // SAFETY: the host's own function with its own pointer.
+        self.user.status("refresh", |user| unsafe { (self.function)(user) })
     }
 }
 

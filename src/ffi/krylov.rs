@@ -185,6 +185,7 @@ fn value_of(s: &rkn_krylov, key: &str) -> Result<Value> {
         "relative_residual" => Value::Real(report.relative_residual),
         "recurrence_norm" => Value::Real(report.recurrence_norm),
         "target" => Value::Real(report.target),
+        "orthogonality_loss" => Value::Real(report.diagnostics.orthogonality_loss),
         "setup_seconds" => Value::Real(report.setup_seconds),
         "solve_seconds" => Value::Real(report.solve_seconds),
         "reason" => Value::Text(s.reason.borrow().clone()),
@@ -452,18 +453,7 @@ pub unsafe extern "C" fn rkn_krylov_history(s: *const rkn_krylov, norms: *mut f6
         look(s, |s| {
             let setup = s.setup.borrow();
             let history = setup.history.borrow();
-            let cap = args::length(cap, "cap")?;
-            if !need.is_null() {
-                *args::out(need, "need")? = history.len() as i64;
-            }
-            if cap == 0 && !need.is_null() {
-                return Ok(());
-            }
-            if cap < history.len() {
-                return Err(Error::size("cap", cap, format!("be at least {}", history.len())));
-            }
-            args::slice_mut::<f64>(norms.cast(), history.len(), "norms")?.copy_from_slice(&history);
-            Ok(())
+            copy_out(&history, norms, "norms", cap, need)
         })
     })
 }
@@ -504,17 +494,97 @@ pub unsafe extern "C" fn rkn_krylov_view(s: *const rkn_krylov, buf: *mut c_char,
             let report = setup.report.borrow();
             let mut text = format!("krylov: {}\n", setup.method);
             setup.options.describe(&mut text);
-            let counts = &report.counts;
             text.push_str(&format!("last solve: {}\n", s.reason.borrow()));
-            text.push_str(&format!(
-                "  {} iterations, {} applies ({} for recycling, {} for true residuals), {} restarts, {} vectors held\n",
-                counts.iterations, counts.applies, counts.recycle_applies, counts.verify_applies, counts.restarts, report.recycled
-            ));
-            text.push_str(&format!("  residual {:.3e}, relative {:.3e}, target {:.3e}\n", report.residual_norm, report.relative_residual, report.target));
+            report.describe(&mut text);
             Ok(text)
         })?;
         args::write_text(&text, buf, cap, need)
     })
+}
+
+/// How the last solve went and why: what was counted, for which purposes; with diagnostics=on what the memory looks
+/// like; under "auto" what is known of the matrix, what each class of preconditioners cost or is thought to
+/// cost, and each attempt with its reason.
+///
+/// buf, cap, need: as in rkn_option_reference.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY (in the solver's own callbacks too), RKN_ERR_SIZE.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_report(s: *const rkn_krylov, buf: *mut c_char, cap: i64, need: *mut i64) -> rkn_status {
+    guard("rkn_krylov_report", || {
+        let s = handle::shared(s, "s")?;
+        let _turn = s.reading.lock().unwrap_or_else(|e| e.into_inner());
+        let setup = s.setup.borrow();
+        let mut text = format!("{}: {}\n", setup.method, s.reason.borrow());
+        setup.report.borrow().describe(&mut text);
+        if let Some((kind, any)) = s.solver.borrow().as_ref() {
+            by_scalar!(*kind, T => text.push_str(&any.downcast_ref::<Krylov<T>>().map_or(String::new(), |solver| solver.explain(&setup))));
+        }
+        args::write_text(&text, buf, cap, need)
+    })
+}
+
+/// The (harmonic) Ritz values of the vectors kept, the smallest in modulus first: what the slow modes of the
+/// (preconditioned) operator are taken to be. Of the last solve with diagnostics=on that renewed its space.
+///
+/// re, im: room for cap numbers each; may be NULL if cap is 0. need: gets how many there are, also if cap is too
+/// small; may be NULL. With cap 0 and need given the call only counts.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
+/// Source: Parks et al. 2006, sec. 2.3; Morgan, SIAM J. Sci. Comput. 24 (2002).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_ritz_values(s: *const rkn_krylov, re: *mut f64, im: *mut f64, cap: i64, need: *mut i64) -> rkn_status {
+    guard("rkn_krylov_ritz_values", || {
+        look(s, |s| {
+            let setup = s.setup.borrow();
+            let report = setup.report.borrow();
+            let values = &report.diagnostics.ritz;
+            let Some(count) = counted(values.len(), cap, need)? else { return Ok(()) };
+            for (to, part, name) in [(re, 0, "re"), (im, 1, "im")] {
+                let to = args::slice_mut::<f64>(to.cast(), count, name)?;
+                to.iter_mut().zip(values).for_each(|(to, v)| *to = v[part]);
+            }
+            Ok(())
+        })
+    })
+}
+
+/// The principal angles, in radians and ascending, between A U as the last update of the space found it and as
+/// it left it (rcg: between U and U in the product of A; rminres: of A U in that of M). With diagnostics=on.
+///
+/// angles, cap, need: as norms in rkn_krylov_history.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
+/// Source: Bjorck and Golub, Math. Comp. 27 (1973).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_angles(s: *const rkn_krylov, angles: *mut f64, cap: i64, need: *mut i64) -> rkn_status {
+    guard("rkn_krylov_angles", || {
+        look(s, |s| {
+            let setup = s.setup.borrow();
+            let report = setup.report.borrow();
+            copy_out(&report.diagnostics.angles, angles, "angles", cap, need)
+        })
+    })
+}
+
+/// Tells how many numbers there are; `None` if the call only counts.
+fn counted(count: usize, cap: i64, need: *mut i64) -> Result<Option<usize>> {
+    let cap = args::length(cap, "cap")?;
+    if !need.is_null() {
+        *args::out(need, "need")? = count as i64;
+    }
+    if cap == 0 && !need.is_null() {
+        return Ok(None);
+    }
+    if cap < count {
+        return Err(Error::size("cap", cap, format!("be at least {count}")));
+    }
+    Ok(Some(count))
+}
+
+/// Numbers into a caller's array.
+fn copy_out(from: &[f64], to: *mut f64, name: &'static str, cap: i64, need: *mut i64) -> Result<()> {
+    if let Some(count) = counted(from.len(), cap, need)? {
+        args::slice_mut::<f64>(to.cast(), count, name)?.copy_from_slice(from);
+    }
+    Ok(())
 }
 
 /// The texts of the option table, made once, for rkn_krylov_option.

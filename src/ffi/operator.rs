@@ -1,6 +1,6 @@
 use super::any::{by_scalar, with_operator, AnyOperator, Erase};
 use super::args;
-use super::callback::{required, rkn_apply_fn, rkn_release_fn, HostApply, User};
+use super::callback::{required, rkn_apply_fn, rkn_refresh_fn, rkn_release_fn, HostApply, HostRefresh, User};
 use super::context::{context_or_default, rkn_context};
 use super::guard::{guard, guard_void};
 use super::handle::{self, Busy, Entered, Handle, Kind};
@@ -405,6 +405,31 @@ pub unsafe extern "C" fn rkn_operator_create_callback(
             publish::<T>(out, Operator::new(context, Box::new(Callback::<T>::new(nrows, ncols, Box::new(host)))));
         });
         Ok(())
+    })
+}
+
+/// Tells how an operator of the caller's that serves as preconditioner is brought up to date: what
+/// rkn_operator_changed(M) then calls. A solver with the method "auto" calls it by itself, when the iterations
+/// that the age of M costs exceed a refresh ("setup_cost"); then rkn_operator_changed(M) is not needed.
+///
+/// M: made by rkn_operator_create_callback. refresh: see rkn_refresh_fn; NULL takes it away. user: passed back to
+/// it. release: called once with `user` when the callback is let go; may be NULL. After a failure of this
+/// function it is not called.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (M is not of the caller's).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_operator_set_refresh(
+    M: *mut rkn_operator,
+    refresh: rkn_refresh_fn,
+    user: *mut c_void,
+    release: rkn_release_fn,
+) -> rkn_status {
+    guard("rkn_operator_set_refresh", || {
+        let m = handle::exclusive(M, "M")?;
+        with_operator!(&m.operator, m => {
+            // Refused with nothing in hand: `release` must not be called then.
+            m.set_refresh(None)?;
+            m.set_refresh(refresh.map(|function| Box::new(HostRefresh { function, user: User::new(user, release) }) as Box<_>))
+        })
     })
 }
 

@@ -31,7 +31,7 @@ use crate::runtime::{memory, Result, Scalar, Wide};
 const CANCELLED: f64 = 0.05;
 
 pub struct Arnoldi<T: Scalar, S: Scalar<Wide = T::Wide>> {
-    n: usize,
+    pub(super) n: usize,
     /// Basis and search vectors at most: columns of C plus Krylov steps.
     pub capacity: usize,
     /// Recycled columns in front: of C in `w`, of U in `z`.
@@ -52,8 +52,8 @@ pub struct Arnoldi<T: Scalar, S: Scalar<Wide = T::Wide>> {
     /// The current unit vector v~, its preconditioned twin (where that is not kept in `z`) and its image.
     v: Vec<T>,
     zv: Vec<T>,
-    image: Vec<T>,
-    coefficients: Vec<T::Wide>,
+    pub(super) image: Vec<T>,
+    pub(super) coefficients: Vec<T::Wide>,
     narrow: Vec<T>,
     /// The length that v~ had before it was scaled.
     alpha: f64,

@@ -74,6 +74,15 @@ pub struct Gcrodr<T: Scalar, S: Scalar<Wide = T::Wide>> {
     pivots: Vec<usize>,
     left: Vec<f64>,
     unit: Vec<T::Wide>,
+    probe: Probe,
+}
+
+/// Whether looking for an operator that is announced as changed but is not has paid.
+#[derive(Default)]
+struct Probe {
+    misses: u32,
+    /// Renewals left without a look.
+    wait: u32,
 }
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
@@ -106,11 +115,50 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
             search_coefficients: memory::filled(square, T::ZERO, "projected problem")?,
             search_tile: memory::filled(kernels::rotate_len(recycle + 1), T::ZERO, "projected problem")?,
             gram: memory::filled(square, S::ZERO, "projected problem")?,
-            columns: memory::filled(memory::product(n, BATCH.min(recycle + 1), "recycled image")?, T::ZERO, "recycled image")?,
+            columns: memory::filled(memory::product(n, BATCH.min(recycle + 1).max(2), "recycled image")?, T::ZERO, "recycled image")?,
             pivots: memory::with_capacity(recycle + 1, "recycle space")?,
             left: memory::with_capacity(recycle + 1, "recycle space")?,
             unit: memory::filled(recycle + 1, zero, "recycle space")?,
+            probe: Probe::default(),
         })
+    }
+
+    /// Whether A is what C belongs to although it was announced as changed: A U y = C D y for a y without zeros.
+    /// One apply, one reduction; seldom tried where it was in vain.
+    fn is_unchanged(&mut self, p: &mut Problem<T>, identity: Identity) -> Result<bool> {
+        let same_but_version = |old: Identity| old[0] == identity[0] && old[2..] == identity[2..];
+        if !p.settings.probe || !self.image_of.is_some_and(same_but_version) {
+            return Ok(false);
+        }
+        if self.probe.wait > 0 {
+            self.probe.wait -= 1;
+            return Ok(false);
+        }
+        let (n, k) = (self.r.len(), self.arnoldi.k);
+        let y = &mut self.search_coefficients[..k];
+        y.iter_mut().enumerate().for_each(|(j, y)| *y = T::from_f64(if j % 3 == 1 { -1.0 } else { 1.0 } / (1.0 + 0.1 * j as f64)));
+        let (u, rest) = self.columns.split_at_mut(n);
+        let image = &mut rest[..n];
+        u.fill(T::ZERO);
+        kernels::add(p.space.pool(), Panel::packed(&self.arnoldi.z, n, k), y, u);
+        let before = p.counts.applies;
+        if p.settings.place == Place::Left && p.m.is_some() {
+            p.image(u, image)?;
+        } else {
+            p.apply(u, image);
+        }
+        p.counts.recycle_applies += p.counts.applies - before;
+        u.copy_from_slice(image);
+        y.iter_mut().zip(&self.scales).for_each(|(y, d)| *y = -y.scale(*d));
+        kernels::add(p.space.pool(), Panel::packed(&self.arnoldi.w, n, k), y, image);
+        let mut out = [<T::Wide as Scalar>::ZERO; 2];
+        p.space.local(Panel::column(u), u, &mut out[..1]);
+        p.space.local(Panel::column(image), image, &mut out[1..]);
+        p.space.sum(&mut out)?;
+        let unchanged = out[1].real_part().sqrt() <= 100.0 * T::EPSILON.max(S::EPSILON) * out[0].real_part().sqrt();
+        self.probe.misses = if unchanged { 0 } else { self.probe.misses + 1 };
+        self.probe.wait = if self.probe.misses >= 2 { 1 << self.probe.misses.min(6) } else { 0 };
+        Ok(unchanged)
     }
 
     /// C <- A U, orthonormal again; U follows. One block apply of k columns.
@@ -272,6 +320,13 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         if found == 0 {
             return Ok(());
         }
+        if p.settings.diagnostics {
+            let diagnostics = &mut p.report.borrow_mut().diagnostics;
+            // C of before stands in front of the basis.
+            diagnostics.angles_from(k, found, |i, j| self.new_c[j * rows + i])?;
+            diagnostics.ritz.clear();
+            diagnostics.ritz.extend(self.ritz.values().take(found));
+        }
         if !self.tests_search {
             narrow(&self.new_u[..columns * found], &mut self.coefficients);
             // [U_v V]: V stands behind C until C is replaced.
@@ -351,11 +406,11 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
         let mut stagnation = Stagnation::new(p.tested_norm);
         if self.arnoldi.k > 0 && verdict == Verdict::Continue {
             let identity = p.identity();
-            if self.image_of != Some(identity) {
+            if self.image_of != Some(identity) && !self.is_unchanged(p, identity)? {
                 self.image_of = None;
                 self.renew_images(p)?;
-                self.image_of = Some(identity);
             }
+            self.image_of = Some(identity);
         }
         loop {
             match verdict {
@@ -368,6 +423,9 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
             let updated = self.arnoldi.update(p, &self.scales, x);
             let failed = end.is_err() || updated.is_err();
             let closed = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation);
+            if !failed {
+                self.arnoldi.diagnose(p)?;
+            }
             // A cycle that failed teaches nothing: the old space stays.
             let steps = self.arnoldi.steps();
             if !failed && steps >= self.recycle.min(self.arnoldi.capacity - self.arnoldi.k) {
@@ -419,6 +477,11 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
         archive.scalars(&mut self.arnoldi.w[..k * n])?;
         archive.scalars(&mut self.krylov_u[..if self.tests_search { 0 } else { k * n }])?;
         self.scales.resize(k, 1.0);
-        archive.scalars(&mut self.scales)
+        archive.scalars(&mut self.scales)?;
+        let (mut misses, mut wait) = (self.probe.misses as u64, self.probe.wait as u64);
+        archive.word(&mut misses)?;
+        archive.word(&mut wait)?;
+        self.probe = Probe { misses: misses.min(64) as u32, wait: wait.min(64) as u32 };
+        Ok(())
     }
 }

@@ -46,7 +46,11 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gmres<T, S> {
             let end = self.arnoldi.cycle(p, start, beta);
             // Also after an error: the steps before it are sound, and x is delivered.
             let updated = self.arnoldi.update(p, &[], x);
+            let sound = end.is_ok() && updated.is_ok();
             verdict = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation)?;
+            if sound {
+                self.arnoldi.diagnose(p)?;
+            }
             p.log_cycle("gmres");
         }
     }

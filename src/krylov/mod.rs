@@ -10,6 +10,7 @@ mod bicgstab;
 mod cg;
 mod cocg;
 mod cocr;
+mod diagnostics;
 mod gcrodr;
 mod gmres;
 mod guess;
@@ -32,6 +33,7 @@ use crate::runtime::monitor::Monitor;
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Archive, Context, Error, Result, Scalar, Stop};
 use guess::Solutions;
+use diagnostics::Diagnostics;
 use learned::Mark;
 use options::{Guess, Settings, KRYLOV, METHODS, RECYCLING};
 use policy::{End, Next, Plan, Policy};
@@ -99,6 +101,37 @@ pub struct Report {
     pub preconditioner: &'static str,
     pub setup_seconds: f64,
     pub solve_seconds: f64,
+    pub diagnostics: Diagnostics,
+}
+
+impl Report {
+    /// The accounts, for people.
+    pub fn describe(&self, text: &mut String) {
+        let counts = &self.counts;
+        text.push_str(&format!(
+            "  {} iterations, {} applies ({} for recycling, {} for true residuals), {} uses of the preconditioner, {} reductions, {} restarts, {} vectors held\n",
+            counts.iterations,
+            counts.applies,
+            counts.recycle_applies,
+            counts.verify_applies,
+            counts.preconditioner_applies,
+            self.reductions,
+            counts.restarts,
+            self.recycled
+        ));
+        text.push_str(&format!("  residual {:.3e}, relative {:.3e}, target {:.3e}\n", self.residual_norm, self.relative_residual, self.target));
+        let Diagnostics { ritz, angles, orthogonality_loss } = &self.diagnostics;
+        if *orthogonality_loss > 0.0 {
+            text.push_str(&format!("  orthogonality lost: {orthogonality_loss:.1e}\n"));
+        }
+        if let (Some(first), Some(last)) = (ritz.first(), ritz.last()) {
+            let size = |v: &[f64; 2]| v[0].hypot(v[1]);
+            text.push_str(&format!("  Ritz values of {} kept vectors: moduli from {:.3e} to {:.3e}\n", ritz.len(), size(first), size(last)));
+        }
+        if let (Some(first), Some(last)) = (angles.first(), angles.last()) {
+            text.push_str(&format!("  angles to the space before: {first:.2e} to {last:.2e}\n"));
+        }
+    }
 }
 
 /// The user's choices and callbacks, and the report of the last solve.
@@ -126,6 +159,7 @@ impl Setup {
         let mut options = Options::new(KRYLOV, method);
         if *method == "auto" {
             options.preset("initial_guess", "project");
+            options.preset("probe", "on");
         }
         Ok(Setup {
             context,
@@ -349,7 +383,7 @@ impl<T: Scalar> Krylov<T> {
         loop {
             let plan = self.plan(setup, a, m)?;
             match self.ready(setup, &plan, a, m) {
-                Err(e) if self.think_again(setup, &plan, 0, &Err(e.clone()), usize::MAX) => {}
+                Err(e) if self.think_again(setup, &plan, setup.report.borrow().counts, None, &Err(e.clone()), usize::MAX) => {}
                 done => return done,
             }
         }
@@ -369,25 +403,45 @@ impl<T: Scalar> Krylov<T> {
             let _ = self.prepare_preconditioner(setup, a, given, true);
         }
         let own = self.own.as_ref().map(|own| &own.m);
-        Ok(self.policy.plan_for_operators(a, own.or(m)))
+        Ok(self.policy.plan_for_operators(a, own.or(m), setup.options.real("setup_cost")))
     }
 
     /// Makes what an attempt needs; a vote of all ranks on it.
     fn ready(&mut self, setup: &Setup, plan: &Plan, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
         let spec = plan.preconditioner.unwrap_or(setup.options.text("preconditioner"));
-        let made = self.prepare_preconditioner(setup, a, spec, plan.renew);
+        let started = Instant::now();
+        let made = match m.filter(|m| setup.method == "auto" && plan.renew && m.refreshes()) {
+            Some(m) => {
+                setup.report.borrow_mut().rebuilds += 1;
+                let done = m.changed();
+                let seconds = self.measured(setup, started)?;
+                self.policy.refreshed(a, seconds);
+                done
+            }
+            None => self.prepare_preconditioner(setup, a, spec, plan.renew),
+        };
         let made = made.and_then(|()| self.prepare_arrays(setup, plan.method, a, m));
         self.agree(setup, made)?;
         self.orthonormalise_nullspaces(setup, a)
+    }
+
+    /// Seconds since then, the most of all ranks, if costs are to be measured.
+    fn measured(&mut self, setup: &Setup, since: Instant) -> Result<Option<f64>> {
+        if !measures(setup) {
+            return Ok(None);
+        }
+        self.scratch.reductions += setup.context.reduce_hook().is_some() as usize;
+        space::largest(&setup.context, since.elapsed().as_secs_f64()).map(Some)
     }
 
     /// Makes the preconditioner that `spec` names, or renews it if A has changed and `renew` says so.
     fn prepare_preconditioner(&mut self, setup: &Setup, a: &Operator<T>, spec: &str, renew: bool) -> Result<()> {
         if spec.is_empty() {
             self.own = None;
-            self.policy.made(a, None);
+            self.policy.made(a, None, None);
             return Ok(());
         }
+        let started = Instant::now();
         let lags = setup.method == "auto" && ["llt", "ldlt", "lu"].iter().any(|kind| spec.starts_with(kind));
         match &mut self.own {
             Some(own) if own.spec == spec && !renew => return Ok(()),
@@ -417,7 +471,8 @@ impl<T: Scalar> Krylov<T> {
             }
         }
         setup.report.borrow_mut().rebuilds += 1;
-        self.policy.made(a, self.own.as_ref().map(|own| &own.m));
+        let seconds = measures(setup).then(|| started.elapsed().as_secs_f64());
+        self.policy.made(a, self.own.as_ref().map(|own| &own.m), seconds);
         Ok(())
     }
 
@@ -497,13 +552,15 @@ impl<T: Scalar> Krylov<T> {
         self.agree(setup, checked.map(|_| ()))?;
         let settings = settings?;
         let (m_id, m_version) = m.map_or((0, 0), |m| (m.id(), m.version()));
+        self.policy.begin();
         self.last = [a.id(), a.version(), m_id, m_version, setup.scaling.version];
         let mut x_is_zero = self.start_x(settings.guess, x);
         resize(&mut self.scaled_b, if setup.scaling.left.is_some() { x.len() } else { 0 })?;
         scale_in(&setup.scaling, b, &mut self.scaled_b, x);
         let outcome = loop {
             let plan = self.plan(setup, a, m)?;
-            let before = setup.report.borrow().counts.iterations;
+            let before = setup.report.borrow().counts;
+            let mut seconds = None;
             let outcome = match self.ready(setup, &plan, a, m) {
                 Ok(()) => {
                     {
@@ -512,14 +569,17 @@ impl<T: Scalar> Krylov<T> {
                         report.method = plan.method;
                         report.preconditioner = plan.preconditioner.unwrap_or("");
                     }
+                    let begun = Instant::now();
                     let outcome = self.attempt(setup, settings, &plan, started, a, m, b, x, x_is_zero);
                     x_is_zero = false;
+                    if outcome.is_ok() {
+                        seconds = self.measured(setup, begun)?;
+                    }
                     outcome
                 }
                 Err(e) => Err(e),
             };
-            let iterations = setup.report.borrow().counts.iterations - before;
-            if !self.think_again(setup, &plan, iterations, &outcome, settings.max_iterations) {
+            if !self.think_again(setup, &plan, before, seconds, &outcome, settings.max_iterations) {
                 break outcome;
             }
         };
@@ -591,11 +651,12 @@ impl<T: Scalar> Krylov<T> {
     }
 
     /// Lets the policy learn from an attempt; whether it wants another.
-    fn think_again(&mut self, setup: &Setup, plan: &Plan, iterations: usize, outcome: &Result<Outcome>, limit: usize) -> bool {
+    fn think_again(&mut self, setup: &Setup, plan: &Plan, before: Counts, seconds: Option<f64>, outcome: &Result<Outcome>, limit: usize) -> bool {
         if setup.method != "auto" {
             return false;
         }
-        let done = setup.report.borrow().counts.iterations;
+        let now = setup.report.borrow().counts;
+        let (done, iterations, applies) = (now.iterations, now.iterations - before.iterations, now.applies - before.applies);
         let end = match outcome {
             Ok(Outcome::Converged) => End::Good,
             Ok(Outcome::Stopped(Stop::Iterations)) if done < limit => End::Spent,
@@ -604,7 +665,17 @@ impl<T: Scalar> Krylov<T> {
             Err(Error::NonFinite(_)) if plan.preconditioner.is_some() => End::Unfit,
             _ => End::Other,
         };
-        self.policy.learn(plan, iterations, end) == Next::Again
+        self.policy.learn(plan, iterations, applies, seconds, end) == Next::Again
+    }
+
+    /// How the last solve went and why it went that way, in words and numbers.
+    pub fn explain(&self, setup: &Setup) -> String {
+        let mut text = String::new();
+        if setup.method == "auto" {
+            // Writing to a string does not fail.
+            let _ = self.policy.explain(measures(setup), &mut text);
+        }
+        text
     }
 
     /// A vote of all ranks on what this one prepared.
@@ -676,6 +747,11 @@ impl<T: Scalar> Krylov<T> {
 
 fn solver_space<'a, T: Scalar>(setup: &'a Setup, inner: &Option<Arc<dyn Inner<T>>>, scratch: &'a mut Scratch<T>) -> Space<'a, T> {
     Space::new(&setup.context, setup.weights.as_deref(), inner.clone(), scratch)
+}
+
+/// Whether the policy looks at the clock.
+fn measures(setup: &Setup) -> bool {
+    setup.method == "auto" && setup.options.text("policy_costs") == "measured"
 }
 
 /// Whether basis vectors are stored in single precision. Left to the library: for gcrodr where reading

@@ -35,6 +35,10 @@ pub static KRYLOV: &[Row] = &[
     row("window", Type::Int(1, 100), Default::Int(4), &[], "solutions that initial_guess=project combines; an apply each where A changed"),
     row("preconditioner", Type::Text, Default::Text(""), &[],
         "one that the solver builds and keeps fresh itself, options in the same text: 'ilu levels=1'; not together with an M of the caller"),
+    row("probe", Type::Word(&["off", "on"]), Default::Text("off"), &["gcrodr", "auto"],
+        "spend one apply to find out whether an operator announced as changed has changed at all; if not, A U is not renewed (auto does so by default)"),
+    row("setup_cost", POSITIVE, Default::Real(10.0), &["auto"],
+        "what a refresh of the caller's preconditioner costs, in iterations: how far auto lets it lag (rkn_operator_set_refresh)"),
     row("side", Type::Word(&["left", "right", "flexible"]), Default::Text("right"), ARNOLDI,
         "where the preconditioner stands; flexible lets it change from one iteration to the next"),
     row("restart", Type::Int(2, 1000), Default::Int(50), &["gmres", "gcrodr", "rcg", "rminres", "auto"],
@@ -48,6 +52,10 @@ pub static KRYLOV: &[Row] = &[
         "precision in which basis vectors are stored; single halves the memory traffic, true residuals keep the accuracy of the solution; auto is single for gcrodr on one rank where reading the basis costs most of a step"),
     row("orthogonalization", Type::Word(&["delayed", "once"]), Default::Text("delayed"), ARNOLDI,
         "classical Gram-Schmidt: twice, the second pass in the sweep of the next step's first (orthogonal to the rounding of the stored precision), or once (a little cheaper; nothing is promised)"),
+    row("diagnostics", Type::Word(&["off", "on"]), Default::Text("off"), &["gmres", "gcrodr", "rcg", "rminres", "auto"],
+        "measure the orthogonality of the basis, Ritz values and principal angles between successive spaces (rkn_krylov_ritz_values, rkn_krylov_angles); gmres, gcrodr: products of all pairs of basis vectors once more"),
+    row("policy_costs", Type::Word(&["counts", "measured"]), Default::Text("counts"), &["auto"],
+        "what auto weighs: counts of bytes, flops and iterations, the same in each run; or seconds as measured, the largest of all ranks"),
     row("method", Type::Text, Default::Result, &[], "the method's name"),
     row("chosen_method", Type::Text, Default::Result, &[], "the method that ran in the last solve: what auto chose"),
     row("chosen_preconditioner", Type::Text, Default::Result, &["auto"], "the preconditioner that auto chose and built for the last solve"),
@@ -60,6 +68,7 @@ pub static KRYLOV: &[Row] = &[
     row("restarts", COUNT, Default::Result, &[], "cycles begun after the first, or residual replacements, in the last solve"),
     row("recycled", COUNT, Default::Result, &[], "vectors held for the next solve"),
     row("reorthogonalizations", COUNT, Default::Result, &[], "passes of Gram-Schmidt made at once because a vector had lost nearly all of its length, in the last solve"),
+    row("orthogonality_loss", POSITIVE, Default::Result, &["gmres", "gcrodr", "auto"], "with diagnostics=on: the largest inner product of two basis vectors, or excess of a length over 1, in the last solve"),
     row("solves", COUNT, Default::Result, &[], "solves since creation"),
     row("rebuilds", COUNT, Default::Result, &[], "set-ups of the solver's own preconditioner since creation"),
     row("status", Type::Int(i64::MIN, i64::MAX), Default::Result, &[], "status of the last solve"),
@@ -121,6 +130,8 @@ pub struct Settings {
     pub time_limit: f64,
     pub guess: Guess,
     pub place: Place,
+    pub diagnostics: bool,
+    pub probe: bool,
 }
 
 impl Settings {
@@ -156,6 +167,8 @@ impl Settings {
                 "right" => Place::Right,
                 _ => Place::Flexible,
             },
+            diagnostics: o.text("diagnostics") == "on",
+            probe: o.text("probe") == "on",
         };
         if settings.reference == Reference::None && settings.atol == 0.0 {
             return Err(Error::State("reference is none, so atol must be positive".to_string()));

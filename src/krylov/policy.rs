@@ -1,26 +1,37 @@
 //! The choices behind "auto": which method, which preconditioner, and how long to keep it.
 //!
-//! Everything is decided from counts (entries, flops, iterations), so that a run repeats exactly. Costs
-//! are seconds of a nominal machine; only their ratios matter.
+//! Everything is decided from counts (entries, flops, iterations), so that a run repeats exactly and ranks
+//! agree; only `policy_costs=measured` looks at the clock. Costs are seconds of a nominal machine; only their
+//! ratios matter.
 //!
-//! * Complete or incomplete factors: the width of the breadth-first levels of the graph bounds the
-//!   separators, and separators of s vertices mean some 10 s^3 flops and 25 s^2 entries of a factor
-//!   in two and three dimensions alike (George, SIAM J. Numer. Anal. 10, 1973). The number of levels
-//!   is the diameter, which bounds from below what an incomplete factorisation needs in iterations.
-//!   What was then observed replaces the estimates.
-//! * A factor of an earlier system is kept until the next solve with it is expected to cost more
-//!   than the average system since it was made, its making included: the stationary point of that
-//!   average. A solve that has cost as much as a new factor is broken off, and continued with one.
+//! * Three classes of preconditioners: incomplete factors, complete ones, multigrid. The width of the
+//!   breadth-first levels of the graph bounds the separators, and separators of s vertices mean some
+//!   10 s^3 flops and 25 s^2 entries of a factor in two and three dimensions alike (George, SIAM J. Numer.
+//!   Anal. 10, 1973). The number of levels is the diameter, which bounds from below what an incomplete
+//!   factorisation needs in iterations; multigrid needs about the same number on any mesh. What was then
+//!   observed replaces the estimates, and is slowly forgotten while it is not observed again.
+//! * A complete factor, a multigrid hierarchy, or a preconditioner of the caller's that can be refreshed, made
+//!   for an earlier system, is kept until the next solve with it is expected to cost more than the average
+//!   system since it was made, its making included: the stationary point of that average. A solve that has
+//!   cost as much as a new one is broken off, and continued with one.
+//! * For operators without entries: recycling while it saves applies, else the plain method.
 
 use crate::operator::Operator;
 use crate::runtime::random::{streams, Stream};
 use crate::runtime::{archive, memory, Archive, Error, Result, Scalar, Wide};
+use std::fmt::Write;
 
 /// Bytes a second from memory, multiply-adds a second in a factorisation, and seconds an entry of a
 /// factor beside them.
 const BYTES: f64 = 20e9;
 const FLOPS: f64 = 30e9;
 const PER_ENTRY: f64 = 15e-9;
+
+/// Multigrid in terms of iterations with incomplete factors: a refresh of the hierarchy, an iteration; and how
+/// many of these it takes.
+const AMG_REFRESH: f64 = 10.0;
+const AMG_ITERATION: f64 = 3.0;
+const AMG_ITERATIONS: f64 = 14.0;
 
 /// Entries of a complete factor at most.
 const ROOM: f64 = 2e8;
@@ -59,11 +70,54 @@ pub enum End {
 
 type Rungs = &'static [(&'static str, &'static str)];
 
+/// What a preconditioner is made of.
+/// An attempt at a system, for the report.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    plan: Plan,
+    /// Systems since the preconditioner was made, this one included.
+    age: f64,
+    making: f64,
+    iteration: f64,
+    iterations: usize,
+    end: End,
+}
+
+/// Attempts kept for the report.
+const STEPS: usize = 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    Incomplete,
+    Complete,
+    Multigrid,
+}
+
+impl Class {
+    fn name(self) -> &'static str {
+        match self {
+            Incomplete => "incomplete factors",
+            Complete => "complete factors",
+            Multigrid => "multigrid",
+        }
+    }
+}
+
+use Class::{Complete, Incomplete, Multigrid};
+
+const CLASSES: [Class; 3] = [Incomplete, Complete, Multigrid];
+
 /// Combinations to try, each for those that the one before is not fit for.
-const COMPLETE_HERMITIAN: Rungs = &[("cg", "llt precision=single"), ("cg", "llt"), ("gcrodr", "lu precision=single"), ("gcrodr", "lu"), ("gcrodr", "ilu0"), ("gcrodr", "")];
-const COMPLETE_GENERAL: Rungs = &[("gcrodr", "lu precision=single"), ("gcrodr", "lu"), ("gcrodr", "ilu0"), ("gcrodr", "")];
-const INCOMPLETE_HERMITIAN: Rungs = &[("cg", "ic0"), ("gcrodr", "ilu0"), ("gcrodr", "jacobi"), ("gcrodr", "")];
-const INCOMPLETE_GENERAL: Rungs = &[("gcrodr", "ilu0"), ("gcrodr", "jacobi"), ("gcrodr", "")];
+fn rungs(class: Class, hermitian: bool) -> Rungs {
+    match (class, hermitian) {
+        (Complete, true) => &[("cg", "llt precision=single"), ("cg", "llt"), ("gcrodr", "lu precision=single"), ("gcrodr", "lu")],
+        (Complete, false) => &[("gcrodr", "lu precision=single"), ("gcrodr", "lu")],
+        (Multigrid, true) => &[("cg", "amg precision=single"), ("cg", "amg")],
+        (Multigrid, false) => &[],
+        (Incomplete, true) => &[("cg", "ic0"), ("gcrodr", "ilu0"), ("gcrodr", "jacobi"), ("gcrodr", "")],
+        (Incomplete, false) => &[("gcrodr", "ilu0"), ("gcrodr", "jacobi"), ("gcrodr", "")],
+    }
+}
 
 /// What is known of a pattern.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,26 +140,38 @@ impl Survey {
         12.0 * self.size * self.n / BYTES
     }
 
-    /// Making a complete factor, and applying it.
-    fn complete(&self) -> (f64, f64) {
-        let (entries, flops) = (25.0 * self.width.powi(2), 10.0 * self.width.powi(3));
-        let sides = if self.hermitian { 1.0 } else { 2.0 };
-        (sides * factor_cost(entries, flops), 2.0 * entries * self.size / 2.0 / BYTES)
+    /// Entries of a complete factor.
+    fn fill(&self) -> f64 {
+        25.0 * self.width.powi(2)
     }
 
-    /// A system of a slowly changing sequence with complete factors: a quarter of a factor, five
-    /// iterations.
-    fn system_complete(&self) -> f64 {
-        let (make, apply) = self.complete();
-        0.25 * make + 5.0 * (apply + self.apply() + self.vectors())
+    /// Whether a class may be tried at all.
+    fn offers(&self, class: Class) -> bool {
+        !rungs(class, self.hermitian).is_empty() && (class != Complete || self.fill() < ROOM)
+    }
+
+    /// Making a complete factor, and applying it.
+    fn complete(&self) -> (f64, f64) {
+        let flops = 10.0 * self.width.powi(3);
+        let sides = if self.hermitian { 1.0 } else { 2.0 };
+        (sides * factor_cost(self.fill(), flops), 2.0 * self.fill() * self.size / 2.0 / BYTES)
     }
 
     fn iteration_incomplete(&self) -> f64 {
         2.0 * self.apply() + self.vectors()
     }
 
-    fn system_incomplete(&self) -> f64 {
-        0.5 * self.levels * self.iteration_incomplete()
+    /// What a system of a slowly changing sequence is thought to cost: complete factors are made for every
+    /// fourth, and applied five times.
+    fn predicted(&self, class: Class) -> f64 {
+        match class {
+            Complete => {
+                let (make, apply) = self.complete();
+                0.25 * make + 5.0 * (apply + self.apply() + self.vectors())
+            }
+            Incomplete => 0.5 * self.levels * self.iteration_incomplete(),
+            Multigrid => (0.5 * AMG_REFRESH + AMG_ITERATIONS * AMG_ITERATION) * self.iteration_incomplete(),
+        }
     }
 }
 
@@ -122,25 +188,65 @@ struct Age {
     before: f64,
 }
 
-#[derive(Default)]
 pub struct Policy {
     survey: Option<Survey>,
-    complete: bool,
+    class: Class,
     rung: usize,
     age: Age,
     /// What the present preconditioner cost to make.
     making: f64,
-    /// Cost of an iteration with it.
+    /// Cost of an iteration with it, and what counts say.
     iteration: f64,
-    /// Observed average cost of a system with complete and with incomplete factors.
-    observed: [Option<f64>; 2],
-    /// Systems for which a new factor is made without trying the old one, and the length of the
+    nominal: f64,
+    /// Measured costs in terms of counted ones.
+    unit: f64,
+    /// Observed average cost of a system, by class; infinite for one that is not fit.
+    observed: [Option<f64>; 3],
+    /// Systems for which a new preconditioner is made without trying the old one, and the length of the
     /// next such stretch.
     fresh: usize,
     stretch: usize,
-    /// (A, version) that the preconditioner was made from, and that was solved last.
+    /// (A, version) that the preconditioner was made from.
     made_of: Option<[u64; 2]>,
+    habit: Habit,
+    trail: Vec<Step>,
 }
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            survey: None,
+            class: Incomplete,
+            rung: 0,
+            age: Age::default(),
+            making: 0.0,
+            iteration: 0.0,
+            nominal: 0.0,
+            unit: 1.0,
+            observed: [None; 3],
+            fresh: 0,
+            stretch: 0,
+            made_of: None,
+            habit: Habit::default(),
+            trail: Vec::new(),
+        }
+    }
+}
+
+/// Whether memory pays where only iterations can be counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Habit {
+    /// Average applies of a solve with memory, and without.
+    with: f64,
+    without: f64,
+    /// Systems left to be solved without.
+    pause: usize,
+    /// How long the next pause is.
+    stretch: usize,
+}
+
+/// Memory must save this share of the applies.
+const WORTH: f64 = 0.95;
 
 impl Policy {
     pub fn forget(&mut self) {
@@ -154,38 +260,51 @@ impl Policy {
             [n, entries, size, width, levels].into_iter().try_for_each(|v| archive.number(v))?;
             archive.flag(hermitian)
         })?;
-        archive.flag(&mut self.complete)?;
-        archive.count(&mut self.rung)?;
-        let Age { systems, cost, last, before } = &mut self.age;
-        let numbers = [systems, cost, last, before, &mut self.making, &mut self.iteration];
+        let mut class = self.class as usize;
+        archive.count_up_to(&mut class, CLASSES.len() - 1)?;
+        self.class = CLASSES[class];
+        archive.count_up_to(&mut self.rung, 3)?;
+        let (Age { systems, cost, last, before }, Habit { with, without, pause, stretch }) = (&mut self.age, &mut self.habit);
+        let numbers = [systems, cost, last, before, &mut self.making, &mut self.iteration, &mut self.nominal, &mut self.unit, with, without];
         numbers.into_iter().try_for_each(|v| archive.number(v))?;
         for observed in &mut self.observed {
             archive.optional(observed, || Ok(0.0), |archive, v| archive.number(v))?;
         }
-        archive.count(&mut self.fresh)?;
-        archive.count(&mut self.stretch)?;
-        let rungs = self.survey.as_ref().map_or(usize::MAX, |survey| self.rungs(survey).len());
-        if self.rung >= rungs {
+        for count in [&mut self.fresh, &mut self.stretch, pause, stretch] {
+            archive.count(count)?;
+        }
+        if self.survey.as_ref().is_some_and(|survey| self.rung >= rungs(self.class, survey.hermitian).len()) {
             return Err(archive::damaged());
         }
         archive.optional(&mut self.made_of, || Ok([0; 2]), |archive, of| archive.operator(of))
     }
 
-    fn rungs(&self, survey: &Survey) -> Rungs {
-        match (self.complete, survey.hermitian) {
-            (true, true) => COMPLETE_HERMITIAN,
-            (true, false) => COMPLETE_GENERAL,
-            (false, true) => INCOMPLETE_HERMITIAN,
-            (false, false) => INCOMPLETE_GENERAL,
+    /// For an operator without entries, a preconditioner of the user's, or several ranks. `setup_cost`: what a
+    /// refresh of M costs, in iterations.
+    pub fn plan_for_operators<T: Scalar>(&mut self, a: &Operator<T>, m: Option<&Operator<T>>, setup_cost: f64) -> Plan {
+        let hermitian = a.is_hermitian() && m.is_none_or(|m| m.is_hermitian());
+        let method = match (hermitian && self.rung == 0, self.habit.pause > 0) {
+            (true, true) => "cg",
+            (true, false) => "rcg",
+            (false, true) => "gmres",
+            (false, false) => "gcrodr",
+        };
+        let is_new = self.made_of != Some([a.id(), a.version()]);
+        let lags = m.is_some_and(|m| m.refreshes());
+        let renew = is_new && (self.made_of.is_none() || self.fresh > 0 || self.is_old());
+        if self.nominal == 0.0 {
+            (self.making, self.iteration, self.nominal) = (setup_cost, 1.0, 1.0);
         }
+        let budget = if lags && is_new && !renew { iterations(self.making + 4.0 * self.iteration, self.iteration) } else { usize::MAX };
+        Plan { method, preconditioner: None, renew: renew && lags, budget }
     }
 
-    /// For an operator without entries, a preconditioner of the user's, or several ranks: the short
-    /// recurrence where it may be used, else recycling.
-    pub fn plan_for_operators<T: Scalar>(&self, a: &Operator<T>, m: Option<&Operator<T>>) -> Plan {
-        let hermitian = a.is_hermitian() && m.is_none_or(|m| m.is_hermitian());
-        let method = if hermitian && self.rung == 0 { "cg" } else { "gcrodr" };
-        Plan { method, preconditioner: None, renew: true, budget: usize::MAX }
+    /// Takes note of a refresh of the user's preconditioner, and of its cost where that is measured.
+    pub fn refreshed<T: Scalar>(&mut self, a: &Operator<T>, seconds: Option<f64>) {
+        self.making = seconds.unwrap_or(self.making);
+        self.age = Age::default();
+        self.fresh = self.fresh.saturating_sub(1);
+        self.made_of = Some([a.id(), a.version()]);
     }
 
     /// For a matrix with entries.
@@ -198,115 +317,247 @@ impl Policy {
             _ => {
                 self.forget();
                 let survey = survey(a, entries)?;
-                self.complete = 25.0 * survey.width.powi(2) < ROOM && survey.system_complete() < survey.system_incomplete();
                 self.survey = Some(survey);
+                self.change_class(cheapest(CLASSES.into_iter().filter(|class| survey.offers(*class)), |class| survey.predicted(class)));
             }
         }
-        let renew = is_new && (self.made_of.is_none() || !self.complete || self.fresh > 0 || self.is_old());
+        let renew = is_new && (self.made_of.is_none() || self.class == Incomplete || self.fresh > 0 || self.is_old());
         if renew && self.made_of.is_some() {
             // The matrix may have lost its symmetry in the meantime.
             let hermitian = is_hermitian(a)?;
             if let Some(survey) = self.survey.as_mut().filter(|survey| survey.hermitian != hermitian) {
                 survey.hermitian = hermitian;
-                self.rung = 0;
+                let class = if survey.offers(self.class) { self.class } else { Incomplete };
+                self.change_class(class);
             }
         }
         let survey = self.survey.as_ref().expect("just made");
-        let (method, preconditioner) = self.rungs(survey)[self.rung];
-        let budget = match (self.complete, self.observed[1 - self.complete as usize]) {
-            // An old factor may cost as much as a new one before it is given up.
-            (true, _) if is_new && !renew => iterations(self.making + 4.0 * self.iteration, self.iteration),
-            // The first system with incomplete factors: as much as complete ones are thought to cost.
-            (false, None) if 25.0 * survey.width.powi(2) < ROOM => {
-                let (make, apply) = survey.complete();
-                iterations(2.0 * (make + 4.0 * apply), survey.iteration_incomplete()).max(30)
+        let (method, preconditioner) = rungs(self.class, survey.hermitian)[self.rung];
+        let others = CLASSES.into_iter().filter(|class| *class != self.class && survey.offers(*class) && self.observed[*class as usize].is_none());
+        let budget = match self.class {
+            // An old preconditioner may cost as much as a new one before it is given up.
+            Complete | Multigrid if is_new && !renew => iterations(self.making + 4.0 * self.iteration, self.iteration),
+            // The first system may cost as much as another class is thought to need for two, a new factor included.
+            Incomplete | Multigrid if self.observed[self.class as usize].is_none() => {
+                let whole = |class| if class == Complete { survey.complete().0 } else { 0.0 } + survey.predicted(class);
+                let each = if self.class == Multigrid { AMG_ITERATION } else { 1.0 } * survey.iteration_incomplete();
+                others.map(whole).reduce(f64::min).map_or(usize::MAX, |cost| iterations(2.0 * cost, each).max(30))
             }
             _ => usize::MAX,
         };
         Ok(Plan { method, preconditioner: Some(preconditioner), renew, budget })
     }
 
-    /// Whether one more system is expected to cost more than the average since the factor was made.
+    /// Whether one more system is expected to cost more than the average since the preconditioner was made.
     fn is_old(&self) -> bool {
-        let next = self.age.last + (self.age.last - self.age.before).max(0.0);
+        let growth = if self.age.systems > 1.0 { (self.age.last - self.age.before).max(0.0) } else { 0.0 };
+        let next = self.age.last + growth;
         self.age.systems > 0.0 && next > (self.making + self.age.cost) / self.age.systems
     }
 
     /// Takes note of a preconditioner just made (or not, where the plan did not ask for it).
-    pub fn made<T: Scalar>(&mut self, a: &Operator<T>, m: Option<&Operator<T>>) {
+    pub fn made<T: Scalar>(&mut self, a: &Operator<T>, m: Option<&Operator<T>>, seconds: Option<f64>) {
         let Some(survey) = &self.survey else { return };
         let entries = m.and_then(|m| m.count("entries")).unwrap_or(0) as f64;
-        let is_single = self.rungs(survey)[self.rung].1.ends_with("single");
-        let size = if is_single { survey.size / 2.0 } else { survey.size };
-        let (making, applying) = match m.and_then(|m| m.count("flops")) {
-            Some(flops) => {
-                let passes = if self.rungs(survey)[self.rung].1.starts_with("llt") { 2.0 } else { 1.0 };
-                (factor_cost(entries, flops as f64) * size / 8.0, passes * entries * size / BYTES)
+        let spec = rungs(self.class, survey.hermitian)[self.rung].1;
+        let size = if spec.ends_with("single") { survey.size / 2.0 } else { survey.size };
+        let flops = m.and_then(|m| m.count("flops")).unwrap_or(0) as f64;
+        let (making, applying) = match self.class {
+            Complete => {
+                let passes = if spec.starts_with("llt") { 2.0 } else { 1.0 };
+                (factor_cost(entries, flops) * size / 8.0, passes * entries * size / BYTES)
             }
-            None => (4.0 * entries * (size + 4.0) / BYTES, entries * (size + 4.0) / BYTES),
+            Multigrid => (AMG_REFRESH * survey.iteration_incomplete(), (AMG_ITERATION - 1.0) * survey.iteration_incomplete()),
+            Incomplete => (4.0 * entries * (size + 4.0) / BYTES, entries * (size + 4.0) / BYTES),
         };
-        (self.making, self.iteration) = (making, applying + survey.apply() + survey.vectors());
+        self.nominal = applying + survey.apply() + survey.vectors();
+        (self.making, self.iteration) = (seconds.unwrap_or(making), self.unit * self.nominal);
         self.age = Age::default();
         self.fresh = self.fresh.saturating_sub(1);
         self.made_of = Some([a.id(), a.version()]);
     }
 
-    /// After an attempt of so many iterations.
-    pub fn learn(&mut self, plan: &Plan, iterations: usize, end: End) -> Next {
+    /// A new system begins.
+    pub fn begin(&mut self) {
+        self.trail.clear();
+    }
+
+    /// After an attempt of so many iterations and applies, with its time where that counts.
+    pub fn learn(&mut self, plan: &Plan, iterations: usize, applies: usize, seconds: Option<f64>, end: End) -> Next {
+        if let Some(seconds) = seconds.filter(|_| iterations > 0) {
+            self.iteration = seconds / iterations as f64;
+            self.unit = self.iteration / self.nominal;
+        }
+        if self.trail.len() < STEPS {
+            let age = self.age.systems + 1.0;
+            self.trail.push(Step { plan: *plan, age, making: self.making, iteration: self.iteration, iterations, end });
+        }
         let Some(survey) = self.survey.filter(|_| plan.preconditioner.is_some()) else {
-            return match end {
-                End::Unfit if plan.method == "cg" => {
-                    self.rung = 1;
-                    Next::Again
-                }
-                _ => Next::Done,
-            };
+            return self.learn_of_operators(plan, iterations, applies, end);
         };
         let cost = iterations as f64 * self.iteration;
         match end {
-            End::Unfit if self.rung + 1 < self.rungs(&survey).len() => {
+            End::Unfit if self.rung + 1 < rungs(self.class, survey.hermitian).len() => {
                 self.rung += 1;
                 self.made_of = None;
                 Next::Again
             }
-            End::Spent if self.complete => {
+            End::Unfit if self.class != Incomplete => {
+                self.observed[self.class as usize] = Some(f64::INFINITY);
+                self.change_class(Incomplete);
+                Next::Again
+            }
+            End::Spent if self.class != Incomplete && !plan.renew && self.observed[self.class as usize].is_some() => {
                 self.stretch = (2 * self.stretch).clamp(1, 16);
                 self.fresh = self.stretch;
                 Next::Again
             }
             End::Spent => {
-                self.observed[0] = Some(2.0 * cost);
-                self.complete = true;
-                self.rung = 0;
-                self.made_of = None;
+                self.observed[self.class as usize] = Some(2.0 * cost);
+                self.change_class(self.best_other(&survey).0);
                 Next::Again
             }
             End::Good => {
                 if !plan.renew {
                     self.stretch /= 2;
                 }
-                self.age = Age { systems: self.age.systems + 1.0, cost: self.age.cost + cost, last: cost, before: self.age.last };
-                self.observe(&survey, if self.complete { (self.making + self.age.cost) / self.age.systems } else { self.making + cost });
+                self.grow_older(cost);
+                self.observe(&survey, if self.class == Incomplete { self.making + cost } else { (self.making + self.age.cost) / self.age.systems });
                 Next::Done
             }
             _ => Next::Done,
         }
     }
 
-    /// Keeps the average cost of a system, and changes to the other kind of factors where that is
-    /// known, or thought, to be much cheaper.
+    fn grow_older(&mut self, cost: f64) {
+        self.age = Age { systems: self.age.systems + 1.0, cost: self.age.cost + cost, last: cost, before: self.age.last };
+    }
+
+    fn learn_of_operators(&mut self, plan: &Plan, iterations: usize, applies: usize, end: End) -> Next {
+        match end {
+            End::Unfit if ["cg", "rcg"].contains(&plan.method) => {
+                self.rung = 1;
+                self.habit = Habit::default();
+                Next::Again
+            }
+            End::Spent => {
+                self.stretch = (2 * self.stretch).clamp(1, 16);
+                self.fresh = self.stretch;
+                Next::Again
+            }
+            End::Good => {
+                if !plan.renew {
+                    self.stretch /= 2;
+                }
+                self.grow_older(iterations as f64 * self.iteration);
+                self.habit.observe(["rcg", "gcrodr"].contains(&plan.method), applies as f64);
+                Next::Done
+            }
+            _ => Next::Done,
+        }
+    }
+
+    fn change_class(&mut self, class: Class) {
+        self.class = class;
+        self.rung = 0;
+        self.made_of = None;
+    }
+
+    /// The class beside the present one that is known, or thought, to be cheapest, with its cost.
+    fn best_other(&self, survey: &Survey) -> (Class, f64) {
+        let cost = |class: Class| self.observed[class as usize].unwrap_or(self.unit * survey.predicted(class));
+        let class = cheapest(CLASSES.into_iter().filter(|class| *class != self.class && survey.offers(*class)), cost);
+        (class, cost(class))
+    }
+
+    /// What was known and decided, in words and numbers.
+    pub fn explain(&self, measured: bool, out: &mut String) -> std::fmt::Result {
+        let unit = if measured { "s" } else { "nominal s" };
+        if let Some(survey) = &self.survey {
+            let kind = if survey.hermitian { "Hermitian" } else { "not Hermitian" };
+            writeln!(out, "matrix: {} rows, {} entries, {kind}; its graph has {} levels, {} vertices in the widest", survey.n, survey.entries, survey.levels, survey.width)?;
+            for class in CLASSES {
+                let now = if class == self.class { ", in use" } else { "" };
+                match self.observed[class as usize] {
+                    _ if !survey.offers(class) => writeln!(out, "  {}: not for this matrix", class.name())?,
+                    Some(cost) if cost.is_infinite() => writeln!(out, "  {}: failed", class.name())?,
+                    Some(cost) => writeln!(out, "  {}: a system cost {cost:.2e} {unit} (observed{now})", class.name())?,
+                    None => writeln!(out, "  {}: a system is thought to cost {:.2e} {unit} (predicted{now})", class.name(), self.unit * survey.predicted(class))?,
+                }
+            }
+        }
+        if self.habit.without > 0.0 {
+            let Habit { with, without, pause, .. } = self.habit;
+            writeln!(out, "memory: {without:.1} applies a system without, {with:.1} with it; paused for {pause} systems")?;
+        }
+        for (i, step) in self.trail.iter().enumerate() {
+            let Step { plan, age, making, iteration, iterations, end } = step;
+            let with = match plan.preconditioner {
+                None => "what the caller gave",
+                Some("") => "no preconditioner",
+                Some(name) => name,
+            };
+            let renewed = if plan.renew { "made anew".to_string() } else { format!("kept, system {age}") };
+            write!(out, "attempt {}: {} with {with}, {renewed}; making it costs {making:.2e}, an iteration {iteration:.2e} {unit}", i + 1, plan.method)?;
+            let ended = match end {
+                End::Good => "converged",
+                End::Spent => "not worth going on",
+                End::Unfit => "not fit for this system",
+                End::Other => "stopped",
+            };
+            writeln!(out, "\n  {iterations} iterations: {ended}")?;
+        }
+        if self.age.systems > 0.0 {
+            let average = (self.making + self.age.cost) / self.age.systems;
+            writeln!(out, "the preconditioner has served {} systems at {average:.2e} {unit} each, the last at {:.2e}", self.age.systems, self.age.last)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the average cost of a system, and changes to another class where that is much cheaper.
     fn observe(&mut self, survey: &Survey, cost: f64) {
-        let kept = &mut self.observed[self.complete as usize];
-        *kept = Some(kept.map_or(cost, |old| 0.7 * old + 0.3 * cost));
-        let mine = kept.unwrap_or(cost);
-        let other = self.observed[1 - self.complete as usize]
-            .unwrap_or(if self.complete { survey.system_incomplete() } else { survey.system_complete() });
-        let has_room = self.complete || 25.0 * survey.width.powi(2) < ROOM;
-        // A first try needs a better reason than a return to what is known; a young factor no reason yet.
-        if has_room && mine > 1.5 * other && (!self.complete || self.age.systems >= 4.0) {
-            self.complete = !self.complete;
-            self.rung = 0;
-            self.made_of = None;
+        for (class, observed) in CLASSES.into_iter().zip(&mut self.observed) {
+            *observed = match *observed {
+                Some(old) if class == self.class => Some(0.7 * old + 0.3 * cost),
+                None if class == self.class => Some(cost),
+                // Times change.
+                other => other.map(|old| 0.98 * old),
+            };
+        }
+        let mine = self.observed[self.class as usize].unwrap_or(cost);
+        // A young preconditioner is no reason yet.
+        let is_known = self.class == Incomplete || self.age.systems >= 4.0;
+        let (class, other) = self.best_other(survey);
+        if is_known && mine > 1.5 * other && class != self.class {
+            self.change_class(class);
+        }
+    }
+}
+
+/// Incomplete factors where there is nothing to choose from.
+fn cheapest(classes: impl Iterator<Item = Class>, cost: impl Fn(Class) -> f64) -> Class {
+    classes.map(|class| (class, cost(class))).reduce(|best, other| if other.1 < best.1 { other } else { best }).map_or(Incomplete, |best| best.0)
+}
+
+impl Habit {
+    /// After a solve, with memory or without: a pause where memory costs applies, longer each time; then
+    /// another trial.
+    fn observe(&mut self, remembers: bool, applies: f64) {
+        let average = |old: f64| if old == 0.0 { applies } else { 0.7 * old + 0.3 * applies };
+        if self.without == 0.0 {
+            // The first solve remembers nothing.
+            self.without = applies;
+        } else if remembers {
+            self.with = average(self.with);
+            if self.with > WORTH * self.without {
+                self.stretch = (2 * self.stretch).clamp(2, 32);
+                (self.pause, self.with) = (self.stretch, 0.0);
+            } else {
+                self.stretch = 0;
+            }
+        } else {
+            self.without = average(self.without);
+            self.pause = self.pause.saturating_sub(1);
         }
     }
 }

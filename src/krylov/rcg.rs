@@ -284,7 +284,7 @@ impl<T: Scalar> Method<T> for Rcg<T> {
             let claim = self.run(p, x)?;
             verdict = p.settle(claim, x, &mut self.r, &mut stagnation)?;
         };
-        self.window.harvest(p.identity());
+        self.window.harvest(p)?;
         Ok(outcome)
     }
 

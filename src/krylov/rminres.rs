@@ -344,7 +344,7 @@ impl<T: Scalar> Method<T> for Rminres<T> {
                 p.counts.restarts += 1;
             }
         };
-        self.window.harvest(p.identity());
+        self.window.harvest(p)?;
         Ok(outcome)
     }
 

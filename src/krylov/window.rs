@@ -282,16 +282,23 @@ impl<T: Scalar> Window<T> {
         }
     }
 
-    /// U <- the wanted eigenvectors of [U Y], A U with them; the window is empty then. `identity` names the
-    /// operator of the images. False: U is what it was.
-    pub fn harvest(&mut self, identity: Identity) -> bool {
-        let (n, order, ld) = (self.n, self.order(), self.ld());
+    /// U <- the wanted eigenvectors of [U Y], A U with them; the window is empty then. The images are
+    /// those of the problem's operator. False: U is what it was.
+    pub fn harvest(&mut self, p: &mut Problem<T>) -> Result<bool> {
+        let (n, k, order, ld) = (self.n, self.k, self.order(), self.ld());
         if std::mem::take(&mut self.len) == 0 {
-            return false;
+            return Ok(false);
         }
         let found = self.pencil.largest(&self.q, &self.f, ld, order, self.keep, &mut self.y);
         if found == 0 {
-            return false;
+            return Ok(false);
+        }
+        if p.settings.diagnostics {
+            let diagnostics = &mut p.report.borrow_mut().diagnostics;
+            let q_row = |i: usize, j: usize| (0..order).fold(<T::Wide as Scalar>::ZERO, |sum, l| sum + self.q[l * ld + i] * self.y[j * order + l]);
+            diagnostics.angles_from(k, found, q_row)?;
+            diagnostics.ritz.clear();
+            diagnostics.ritz.extend(self.pencil.mu.iter().map(|mu| [1.0 / mu, 0.0]));
         }
         narrow(&self.y[..order * found], &mut self.coefficients);
         for x in [&mut self.w, &mut self.aw] {
@@ -304,8 +311,8 @@ impl<T: Scalar> Window<T> {
             self.f[j * ld + j] = <T::Wide as Scalar>::from_f64(*mu);
         }
         self.is_orthonormal = false;
-        self.image_of = Some(identity);
-        true
+        self.image_of = Some(p.identity());
+        Ok(true)
     }
 }
 

@@ -277,6 +277,11 @@ impl<W: Wide> Ritz<W> {
         })
     }
 
+    /// The harmonic Ritz values theta that `keep` found, the smallest first.
+    pub fn values(&self) -> impl Iterator<Item = [f64; 2]> + '_ {
+        self.order.iter().map(|j| inverse(self.re[*j], self.im[*j]))
+    }
+
     /// Given `A X = Y G` with Y orthonormal (`g` is `rows x cols`) and `yt = Y^H T` for the test
     /// basis T, finds the `want` harmonic Ritz vectors of smallest modulus (one more where the cut
     /// would part a conjugate pair and `most` allows it, else one fewer) and writes the
@@ -342,6 +347,12 @@ impl<W: Wide> Ritz<W> {
         }
         k
     }
+}
+
+/// 1 / (a + i b) as [real, imaginary].
+fn inverse(a: f64, b: f64) -> [f64; 2] {
+    let square = a * a + b * b;
+    [a / square, -b / square]
 }
 
 /// Orders the eigenvalues by falling modulus and returns how many to keep, whole pairs only.

@@ -270,6 +270,15 @@ pub fn vote(context: &Context, failure: Option<Error>) -> Result<()> {
     settled(failure, raw[0] != 0.0)
 }
 
+/// The largest of a number over all ranks.
+pub fn largest(context: &Context, v: f64) -> Result<f64> {
+    let mut all = [v];
+    if let Some(reduce) = context.reduce_hook() {
+        reduce.reduce(Reduction::Max, &mut all)?;
+    }
+    Ok(all[0])
+}
+
 /// The outcome of a vote: this rank's own failure goes before those of others.
 fn settled(mine: Option<Error>, failed: bool) -> Result<()> {
     match mine {

@@ -21,15 +21,21 @@ pub trait Apply<T: Scalar> {
     }
 }
 
+/// Brings what the caller applies up to date with the numbers that it depends on.
+pub trait Refresh {
+    fn refresh(&self) -> Result<()>;
+}
+
 pub struct Callback<T: Scalar> {
     nrows: usize,
     ncols: usize,
     apply: Box<dyn Apply<T>>,
+    refresh: Option<Box<dyn Refresh>>,
 }
 
 impl<T: Scalar> Callback<T> {
     pub fn new(nrows: usize, ncols: usize, apply: Box<dyn Apply<T>>) -> Self {
-        Callback { nrows, ncols, apply }
+        Callback { nrows, ncols, apply, refresh: None }
     }
 }
 
@@ -47,6 +53,19 @@ impl<T: Scalar> Body<T> for Callback<T> {
             return Err(Error::Unsupported("the callback operator has no adjoint".to_string()));
         }
         self.apply.apply(trans, x, y)
+    }
+
+    fn changed(&mut self, _pool: &Pool) -> Result<()> {
+        self.refresh.as_ref().map_or(Ok(()), |refresh| refresh.refresh())
+    }
+
+    fn set_refresh(&mut self, refresh: Option<Box<dyn Refresh>>) -> Result<()> {
+        self.refresh = refresh;
+        Ok(())
+    }
+
+    fn refreshes(&self) -> bool {
+        self.refresh.is_some()
     }
 
     fn has_adjoint(&self) -> bool {

@@ -76,6 +76,17 @@ pub trait Body<T: Scalar> {
         Ok(())
     }
 
+    /// What `changed` calls from now on.
+    fn set_refresh(&mut self, refresh: Option<Box<dyn callback::Refresh>>) -> Result<()> {
+        let _ = refresh;
+        Err(Error::State(format!("a {} operator is not the caller's own: it takes no refresh", self.describe())))
+    }
+
+    /// Whether a solver may ask for a refresh.
+    fn refreshes(&self) -> bool {
+        false
+    }
+
     /// New numbers for a copied matrix, laid out as at creation.
     fn set_values(&mut self, values: &[T]) -> Result<()> {
         let _ = values;
@@ -259,6 +270,16 @@ impl<T: Scalar> Operator<T> {
         let mut body = self.node.body.try_write().map_err(|_| busy())?;
         self.node.version.fetch_add(1, Ordering::Relaxed);
         body.changed(&self.node.context.pool)
+    }
+
+    /// What `changed` calls from now on; `None` for nothing.
+    pub fn set_refresh(&self, refresh: Option<Box<dyn callback::Refresh>>) -> Result<()> {
+        self.node.body.try_write().map_err(|_| busy())?.set_refresh(refresh)
+    }
+
+    /// Whether a solver may ask for a refresh.
+    pub fn refreshes(&self) -> bool {
+        self.with_body(|b| Ok(b.refreshes())).unwrap_or(false)
     }
 
     pub fn set_values(&self, values: &[T]) -> Result<()> {

@@ -259,7 +259,7 @@ static void resumed(void) {
             const setting *t = &settings[m];
             const rkn_scalar sc = scalars[z];
             if (is_complex(sc) && needs_real(t)) continue;
-            if (is_single(sc) && t->shift != 0) continue;
+            if (is_single(sc) && (t->shift != 0 || !strcmp(t->method, "idr"))) continue;
             sequence *q = sequence_make(sc, t->wind, t->shift), *p = sequence_make(sc, t->wind, t->shift);
             rkn_operator *A = sequence_operator(q), *B = NULL;
             rkn_krylov *s = setting_solver(t, sc), *r = setting_solver(t, sc);

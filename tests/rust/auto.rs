@@ -2,11 +2,13 @@
 
 use num_complex::Complex;
 use reknit::krylov::{Krylov, Outcome, Setup};
-use reknit::operator::callback::{Apply, Callback};
+use reknit::operator::callback::{Apply, Callback, Refresh};
 use reknit::operator::sparse::{Compressed, Parts};
-use reknit::operator::{Operator, Trans};
+use reknit::operator::{precond, Operator, Trans};
 use reknit::linalg::{Panel, PanelMut};
 use reknit::runtime::{Context, Result, Scalar};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 type C64 = Complex<f64>;
@@ -209,15 +211,188 @@ fn a_run_repeats_bit_for_bit() {
     assert!(first.iter().zip(&second).all(|(a, b)| a.x == b.x && a.iterations == b.iterations));
 }
 
+struct Multiply(Rows<f64>);
+
+impl Apply<f64> for Multiply {
+    fn apply(&self, _: Trans, x: Panel<f64>, mut y: PanelMut<f64>) -> Result<()> {
+        (0..x.ncols).for_each(|j| y.col(j).copy_from_slice(&self.0.times(x.col(j))));
+        Ok(())
+    }
+}
+
+/// A matrix and a complete factor of it as a user's callbacks; the factor is made when it is asked for.
+struct Hosts {
+    rows: Rc<RefCell<Rows<f64>>>,
+    factor: Rc<RefCell<Option<Operator<f64>>>>,
+    refreshes: Rc<Cell<usize>>,
+}
+
+impl Hosts {
+    fn new(rows: Rows<f64>) -> Self {
+        Hosts { rows: Rc::new(RefCell::new(rows)), factor: Rc::default(), refreshes: Rc::default() }
+    }
+
+    fn operators(&self, host: &Arc<Context>) -> (Operator<f64>, Operator<f64>) {
+        struct Times(Rc<RefCell<Rows<f64>>>);
+        impl Apply<f64> for Times {
+            fn apply(&self, _: Trans, x: Panel<f64>, mut y: PanelMut<f64>) -> Result<()> {
+                (0..x.ncols).for_each(|j| y.col(j).copy_from_slice(&self.0.borrow().times(x.col(j))));
+                Ok(())
+            }
+        }
+        struct Solve(Rc<RefCell<Option<Operator<f64>>>>);
+        impl Apply<f64> for Solve {
+            fn apply(&self, trans: Trans, x: Panel<f64>, y: PanelMut<f64>) -> Result<()> {
+                let factor = self.0.borrow();
+                let factor = factor.as_ref().expect("refreshed before the first use");
+                factor.apply(&factor.context().pool, trans, x, y)
+            }
+        }
+        struct Make {
+            rows: Rc<RefCell<Rows<f64>>>,
+            factor: Rc<RefCell<Option<Operator<f64>>>>,
+            refreshes: Rc<Cell<usize>>,
+        }
+        impl Refresh for Make {
+            fn refresh(&self) -> Result<()> {
+                self.refreshes.set(self.refreshes.get() + 1);
+                let context = context();
+                let a = self.rows.borrow().operator(&context);
+                *self.factor.borrow_mut() = Some(precond::create(context, &a, "lu")?);
+                Ok(())
+            }
+        }
+        let n = self.rows.borrow().0.len();
+        let a = Operator::new(host.clone(), Box::new(Callback::new(n, n, Box::new(Times(self.rows.clone())))));
+        let m = Operator::new(host.clone(), Box::new(Callback::new(n, n, Box::new(Solve(self.factor.clone())))));
+        let make = Make { rows: self.rows.clone(), factor: self.factor.clone(), refreshes: self.refreshes.clone() };
+        m.set_refresh(Some(Box::new(make))).unwrap();
+        (a, m)
+    }
+}
+
+/// Solves a sequence with the user's own factor; the iterations of each system, and the refreshes.
+fn lagged(steps: usize, drift: f64, options: &str) -> (Vec<usize>, usize) {
+    let at = |t: usize| plate(30, 1.0 + drift * t as f64, 0.2, 0.0);
+    let hosts = Hosts::new(at(0));
+    let mut s = Setup::new(context(), "auto").unwrap();
+    s.options.set_all(options).unwrap();
+    let (a, m) = hosts.operators(&s.context);
+    let mut solver = Krylov::default();
+    let (b, mut x) = (rhs(900, 0.0), vec![0.0; 900]);
+    let mut iterations = Vec::new();
+    for t in 0..steps {
+        *hosts.rows.borrow_mut() = at(t);
+        a.changed().unwrap();
+        assert_eq!(solver.solve(&s, &a, Some(&m), &b, &mut x), Ok(Outcome::Converged));
+        assert!(at(t).relative_residual(&b, &x) < 1.1e-8);
+        iterations.push(s.report.borrow().counts.iterations);
+    }
+    (iterations, hosts.refreshes.get())
+}
+
+#[test]
+fn a_preconditioner_of_the_users_is_refreshed_when_that_pays() {
+    // Far too dear, free of charge, and in between.
+    let guess = "initial_guess=zero";
+    let (aged, few) = lagged(12, 0.1, &format!("{guess} setup_cost=1e4"));
+    let (fresh, all) = lagged(12, 0.1, &format!("{guess} setup_cost=0"));
+    let (between, some) = lagged(12, 0.1, &format!("{guess} setup_cost=10"));
+    assert_eq!(few, 1, "{aged:?}");
+    // The old one is tried again from time to time.
+    assert!(all >= 10, "{all} refreshes, {fresh:?}");
+    assert!(fresh.iter().filter(|i| **i > 2).count() <= 5, "{fresh:?}");
+    assert!(some > 1 && some < 8, "{some} refreshes, {between:?}");
+    let cost = |iterations: &[usize], refreshes: usize| iterations.iter().sum::<usize>() + 10 * refreshes;
+    let (best, worst) = (cost(&aged, few).min(cost(&fresh, all)), cost(&between, some));
+    assert!(worst < best, "{worst} with {some} refreshes, {best} by the better of always and never");
+    // A matrix that only seems to change needs none, by whatever clock.
+    assert_eq!(lagged(6, 0.0, "policy_costs=measured").1, 1);
+}
+
+/// Memory may cost a little, but not for long: systems that have nothing in common.
+#[test]
+fn memory_that_does_not_pay_is_put_aside() {
+    let systems: Vec<Rows<f64>> = (0..24).map(|t| plate(24, if t % 2 == 0 { 3.0 } else { -3.0 } + 0.7 * (t * t % 7) as f64, 0.4 * (t % 5) as f64, 0.0)).collect();
+    let applies = |method: &str| {
+        let mut s = Setup::new(context(), method).unwrap();
+        s.options.set_all("initial_guess=zero").unwrap();
+        let mut solver = Krylov::default();
+        let mut x = vec![0.0; 576];
+        let mut applies = 0;
+        for (t, rows) in systems.iter().enumerate() {
+            let a = Operator::new(s.context.clone(), Box::new(Callback::new(576, 576, Box::new(Multiply(rows.clone())))));
+            let b = rhs(576, t as f64);
+            assert_eq!(solver.solve(&s, &a, None, &b, &mut x), Ok(Outcome::Converged));
+            assert!(rows.relative_residual(&b, &x) < 1.1e-8);
+            applies += s.report.borrow().counts.applies;
+        }
+        applies
+    };
+    let (auto, with, without) = (applies("auto"), applies("gcrodr"), applies("gmres"));
+    println!("auto {auto}, gcrodr {with}, gmres {without}");
+    assert!(auto as f64 <= 1.05 * without.min(with) as f64, "auto {auto}, with memory {with}, without {without}");
+}
+
+/// -Laplace u on an m x m x m grid, a little different each time.
+fn block(m: usize, t: f64) -> Rows<f64> {
+    let at = |i: usize, j: usize, k: usize| (k * m + j) * m + i;
+    let mut rows = Vec::new();
+    for (k, j, i) in (0..m).flat_map(|k| (0..m).flat_map(move |j| (0..m).map(move |i| (k, j, i)))) {
+        let mut row = vec![(at(i, j, k), 6.0 + 0.01 * t)];
+        for (inside, there) in [(i > 0, (i.wrapping_sub(1), j, k)), (i + 1 < m, (i + 1, j, k)), (j > 0, (i, j.wrapping_sub(1), k)), (j + 1 < m, (i, j + 1, k)), (k > 0, (i, j, k.wrapping_sub(1))), (k + 1 < m, (i, j, k + 1))] {
+            if inside {
+                row.push((at(there.0, there.1, there.2), -1.0));
+            }
+        }
+        row.sort_by_key(|entry| entry.0);
+        rows.push(row);
+    }
+    Rows(rows)
+}
+
+#[test]
+fn a_long_block_gets_multigrid() {
+    let m = 56;
+    let s = Setup::new(context(), "auto").unwrap();
+    let mut solver = Krylov::default();
+    let mut x = vec![0.0; m * m * m];
+    for t in 0..2 {
+        let rows = block(m, t as f64);
+        let a = rows.operator(&s.context);
+        let b = rhs(m * m * m, t as f64);
+        assert_eq!(solver.solve(&s, &a, None, &b, &mut x), Ok(Outcome::Converged));
+        assert!(rows.relative_residual(&b, &x) < 1.1e-8);
+    }
+    assert_eq!((s.report.borrow().method, s.report.borrow().preconditioner), ("cg", "amg precision=single"));
+    let text = solver.explain(&s);
+    assert!(text.contains("multigrid") && text.contains("in use") && text.contains("amg precision=single"), "{text}");
+}
+
+#[test]
+fn the_report_names_attempts_and_costs() {
+    let systems: Vec<_> = (0..3).map(|t| plate::<f64>(40, 1.0 + 0.05 * t as f64, 0.2, 0.0)).collect();
+    let s = Setup::new(context(), "auto").unwrap();
+    let mut solver = Krylov::default();
+    let mut x = vec![0.0; 1600];
+    for rows in &systems {
+        let a = rows.operator(&s.context);
+        assert_eq!(solver.solve(&s, &a, None, &rhs(1600, 0.0), &mut x), Ok(Outcome::Converged));
+    }
+    let text = solver.explain(&s);
+    let report = s.report.borrow();
+    for words in [
+        "1600 rows, 7840 entries, not Hermitian".to_string(),
+        "complete factors".to_string(),
+        format!("attempt 1: {} with {}", report.method, report.preconditioner),
+        format!("{} iterations: converged", report.counts.iterations),
+    ] {
+        assert!(text.contains(&words), "'{words}' is not in\n{text}");
+    }
+}
+
 #[test]
 fn callbacks_get_the_method_that_their_declaration_allows() {
-    struct Multiply(Rows<f64>);
-    impl Apply<f64> for Multiply {
-        fn apply(&self, _: Trans, x: Panel<f64>, mut y: PanelMut<f64>) -> Result<()> {
-            (0..x.ncols).for_each(|j| y.col(j).copy_from_slice(&self.0.times(x.col(j))));
-            Ok(())
-        }
-    }
     for hermitian in [false, true] {
         let rows = plate(20, 0.5, 0.0, 0.1);
         let s = Setup::new(context(), "auto").unwrap();
@@ -226,7 +401,7 @@ fn callbacks_get_the_method_that_their_declaration_allows() {
         let (b, mut x) = (rhs(400, 0.0), vec![0.0; 400]);
         assert_eq!(Krylov::default().solve(&s, &a, None, &b, &mut x), Ok(Outcome::Converged));
         assert!(rows.relative_residual(&b, &x) < 1.1e-8);
-        assert_eq!(s.report.borrow().method, if hermitian { "cg" } else { "gcrodr" });
+        assert_eq!(s.report.borrow().method, if hermitian { "rcg" } else { "gcrodr" });
     }
     // A declaration that was wrong: CG gives up, recycling takes over.
     let rows = plate(20, 0.5, 0.0, -0.5);

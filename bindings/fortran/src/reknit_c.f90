@@ -114,6 +114,11 @@ module reknit_c
       integer(c_int64_t), value :: ldy
       integer(c_int32_t) :: rkn_apply_fn
     end function rkn_apply_fn
+    function rkn_refresh_fn(user) bind(c)
+      import
+      type(c_ptr), value :: user
+      integer(c_int32_t) :: rkn_refresh_fn
+    end function rkn_refresh_fn
     function rkn_inner_fn(user, n, k, x, ldx, l, y, ldy, out) bind(c)
       import
       type(c_ptr), value :: user
@@ -369,6 +374,14 @@ module reknit_c
       type(c_ptr), intent(inout), optional :: out
       integer(c_int32_t) :: rkn_operator_create_callback
     end function rkn_operator_create_callback
+    function rkn_operator_set_refresh(M, refresh, user, release) bind(c, name="rkn_operator_set_refresh")
+      import
+      type(c_ptr), value :: M
+      type(c_funptr), value :: refresh
+      type(c_ptr), value :: user
+      type(c_funptr), value :: release
+      integer(c_int32_t) :: rkn_operator_set_refresh
+    end function rkn_operator_set_refresh
     function rkn_operator_create_sum(ctx, alpha, A, beta, B, out) bind(c, name="rkn_operator_create_sum")
       import
       type(c_ptr), value :: ctx
@@ -638,6 +651,31 @@ module reknit_c
       integer(c_int64_t), intent(inout), optional :: need
       integer(c_int32_t) :: rkn_krylov_view
     end function rkn_krylov_view
+    function rkn_krylov_report(s, buf, cap, need) bind(c, name="rkn_krylov_report")
+      import
+      type(c_ptr), value :: s
+      character(kind=c_char), intent(inout), optional :: buf(*)
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_krylov_report
+    end function rkn_krylov_report
+    function rkn_krylov_ritz_values(s, re, im, cap, need) bind(c, name="rkn_krylov_ritz_values")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: re
+      type(c_ptr), value :: im
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_krylov_ritz_values
+    end function rkn_krylov_ritz_values
+    function rkn_krylov_angles(s, angles, cap, need) bind(c, name="rkn_krylov_angles")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: angles
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_krylov_angles
+    end function rkn_krylov_angles
     function rkn_krylov_option(i, key, type, doc) bind(c, name="rkn_krylov_option")
       import
       integer(c_int64_t), value :: i

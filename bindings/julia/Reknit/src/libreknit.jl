@@ -176,6 +176,10 @@ rkn_operator_create_callback(ctx, scalar, nrows, ncols, apply, user, release, ou
     ccall((:rkn_operator_create_callback, LIBRARY), Int32, (Ptr{Cvoid}, Int32, Int64, Int64, Ptr{Cvoid},
         Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}), ctx, scalar, nrows, ncols, apply, user, release, out)
 
+rkn_operator_set_refresh(M, refresh, user, release) =
+    ccall((:rkn_operator_set_refresh, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), M,
+        refresh, user, release)
+
 rkn_operator_create_sum(ctx, alpha, A, beta, B, out) =
     ccall((:rkn_operator_create_sum, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid},
         Ptr{Cvoid}, Ptr{Ptr{Cvoid}}), ctx, alpha, A, beta, B, out)
@@ -300,6 +304,18 @@ rkn_krylov_forget(s) =
 
 rkn_krylov_view(s, buf, cap, need) =
     ccall((:rkn_krylov_view, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{UInt8}, Int64, Ptr{Int64}), s, buf, cap, need)
+
+rkn_krylov_report(s, buf, cap, need) =
+    ccall((:rkn_krylov_report, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{UInt8}, Int64, Ptr{Int64}), s, buf, cap,
+        need)
+
+rkn_krylov_ritz_values(s, re, im, cap, need) =
+    ccall((:rkn_krylov_ritz_values, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Float64}, Ptr{Float64}, Int64,
+        Ptr{Int64}), s, re, im, cap, need)
+
+rkn_krylov_angles(s, angles, cap, need) =
+    ccall((:rkn_krylov_angles, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Float64}, Int64, Ptr{Int64}), s, angles,
+        cap, need)
 
 rkn_krylov_option(i, key, type, doc) =
     ccall((:rkn_krylov_option, LIBRARY), Int32, (Int64, Ptr{Cstring}, Ptr{Cstring}, Ptr{Cstring}), i, key,
