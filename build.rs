@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// One pass a noun, so that types and functions stand together.
-const NOUNS: [(&str, &str); 8] = [
+const NOUNS: [(&str, &str); 9] = [
     ("status.rs", "Statuses and tags"),
     ("library.rs", "The library"),
     ("callback.rs", "Callbacks: user first; 0 is fine"),
@@ -12,6 +12,7 @@ const NOUNS: [(&str, &str); 8] = [
     ("operator.rs", "Operators and preconditioners"),
     ("krylov.rs", "Krylov solvers with memory"),
     ("learned.rs", "What a Krylov solver has learned"),
+    ("reverse.rs", "Solving by requests (reverse communication)"),
     ("sequence.rs", "The order of a sequence"),
 ];
 

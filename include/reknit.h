@@ -14,7 +14,7 @@
  *   later one of the same kind: only then is a stale pointer not noticed.)
  * - Different handles may be used by different threads at once. A const argument may be shared;
  *   any other is exclusive, and a second thread, or the handle's own callback, gets RKN_ERR_BUSY.
- *   Getters, view and history may be called from a solver's own callbacks.
+ *   Getters, view and history may be called from a solver's own callbacks, and between its requests.
  * - Callbacks run on the thread that called the library, get `user` first, and return 0 or a value
  *   that ends the call with RKN_ERR_CALLBACK. They must return: no exception, no longjmp.
  * - Sizes are int64_t. Index arrays are 32 or 64 bits, counted from 0 or 1. Scalars are tagged;
@@ -112,6 +112,15 @@ typedef int32_t rkn_side;
 typedef int32_t rkn_reduction;
 #define RKN_SUM 0
 #define RKN_MAX 1
+
+// What rkn_krylov_next wants of the host: nothing more, a product with an operator, the sum or maximum of
+// numbers over all ranks. Operators by request may have kinds of their own, from RKN_REQUEST_USER on.
+typedef int32_t rkn_request_kind;
+#define RKN_REQUEST_DONE 0
+#define RKN_REQUEST_APPLY 1
+#define RKN_REQUEST_PRECONDITION 2
+#define RKN_REQUEST_REDUCE 3
+#define RKN_REQUEST_USER 100
 
 
 /* ---- The library ----------------------------------------------------------------------------- */
@@ -279,6 +288,14 @@ rkn_status rkn_context_set_reduce(rkn_context *ctx,
                                   rkn_reduce_fn reduce,
                                   void *user,
                                   rkn_release_fn release);
+
+// Makes the sum over ranks a request: rkn_krylov_next hands out RKN_REQUEST_REDUCE where the hook of
+// rkn_context_set_reduce would be called, and the host sees to the sum in its own time. Solves with such
+// a context are begun by rkn_krylov_start; rkn_krylov_solve has nobody to ask and fails with RKN_ERR_STATE.
+// rkn_context_set_reduce(ctx, NULL, ...) takes it away.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_BUSY.
+rkn_status rkn_context_set_reduce_request(rkn_context *ctx);
 
 // Sets the log sink; without one the library prints nothing, ever.
 //
@@ -465,6 +482,20 @@ rkn_status rkn_operator_create_callback(const rkn_context *ctx,
                                         rkn_release_fn release,
                                         rkn_operator **out);
 
+// An operator that the host applies when rkn_krylov_next asks for it, instead of in a callback. It may
+// be A, M, or a part of either; outside of a solve begun by rkn_krylov_start applying it is RKN_ERR_STATE.
+// What it multiplies with is announced by rkn_operator_changed when it changes, as for any other operator.
+//
+// nrows, ncols: its (local) shape. kind: how the request names it: RKN_REQUEST_APPLY,
+// RKN_REQUEST_PRECONDITION, or a number of the host's own from RKN_REQUEST_USER on.
+// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE, RKN_ERR_ARGUMENT.
+rkn_status rkn_operator_create_request(const rkn_context *ctx,
+                                       rkn_scalar scalar,
+                                       int64_t nrows,
+                                       int64_t ncols,
+                                       rkn_request_kind kind,
+                                       rkn_operator **out);
+
 // Tells how an operator of the caller's that serves as preconditioner is brought up to date: what
 // rkn_operator_changed(M) then calls. A solver with the method "auto" calls it by itself, when the iterations
 // that the age of M costs exceed a refresh ("setup_cost"); then rkn_operator_changed(M) is not needed.
@@ -594,7 +625,7 @@ rkn_status rkn_operator_set_nullspace(rkn_operator *A,
 // trans: RKN_N, RKN_T or RKN_H. x, y: columns of leading dimensions ldx and ldy (in entries, at least the
 // rows of a column); they must not overlap. Their contents are not checked for NaN.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_UNSUPPORTED (no
-// adjoint), RKN_ERR_CALLBACK, RKN_ERR_STATE (a preconditioner whose refresh failed).
+// adjoint), RKN_ERR_CALLBACK, RKN_ERR_STATE (a preconditioner whose refresh failed, an operator by request).
 rkn_status rkn_operator_apply(const rkn_operator *A,
                               rkn_trans trans,
                               int64_t ncols,
@@ -933,6 +964,93 @@ rkn_status rkn_krylov_mark(rkn_krylov *s);
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (nothing is marked, or options that rule what
 // is kept have changed since), RKN_ERR_MEMORY.
 rkn_status rkn_krylov_rollback(rkn_krylov *s);
+
+/* ---- Solving by requests (reverse communication) --------------------------------------------- */
+
+// What a solve wants of the host. The library owns it and the arrays it points to; they are valid until
+// the next call of rkn_krylov_next, rkn_krylov_cancel or rkn_krylov_destroy. New fields are appended, and
+// `size` tells how long this library's struct is.
+typedef struct rkn_request {
+  // Bytes of this struct.
+  int64_t size;
+  // RKN_REQUEST_DONE: there is nothing more to do. RKN_REQUEST_APPLY, RKN_REQUEST_PRECONDITION, or a
+  // number from RKN_REQUEST_USER on: y <- op(A) x with the operator of that kind. RKN_REQUEST_REDUCE:
+  // combine `inout` over all ranks.
+  rkn_request_kind kind;
+  // Of a product: RKN_N, RKN_T or RKN_H.
+  rkn_trans trans;
+  // Of a product: the scalar of x and y.
+  rkn_scalar scalar;
+  // Of a reduction: RKN_SUM or RKN_MAX.
+  rkn_reduction op;
+  // Columns of x and y.
+  int64_t ncols;
+  // Entries of a column of x, and from one column to the next.
+  int64_t nx;
+  int64_t ldx;
+  // Entries of a column of y, and from one column to the next.
+  int64_t ny;
+  int64_t ldy;
+  // To be multiplied.
+  const void *x;
+  // To be written whole; holds anything.
+  void *y;
+  // Doubles of `inout`.
+  int64_t n;
+  // To be replaced by the sum or maximum over all ranks, the same bits on each.
+  double *inout;
+} rkn_request;
+
+// Begins a solve of A x = b in which the host is asked, not called back: rkn_krylov_next hands out one
+// request after the other, for products with operators of rkn_operator_create_request and for the sum over
+// ranks after rkn_context_set_reduce_request. (Reverse communication, for programs whose loop must stay
+// theirs.) The solver, its options and its memory are those of rkn_krylov_solve, and so is the result, bit
+// for bit.
+//
+// A, M, b, x: as in rkn_krylov_solve. Operators of other kinds, matrices and callbacks, may stand beside those by
+// request. Until the solve has ended A and M are in use, b must not be written, and x neither written nor read.
+// Nothing is computed yet. The loop runs on a thread of the library's own, which sleeps while the host has the word
+// and is gone when the solve has ended. Callbacks, if there are any, are called in rkn_krylov_next, on the thread
+// that called it. In between, s may be read (getters, view, history); rkn_krylov_next, rkn_krylov_cancel and
+// rkn_krylov_destroy are allowed, all else is RKN_ERR_BUSY.
+// Errors: as rkn_krylov_solve for wrong arguments; RKN_ERR_THREADS (the thread cannot be had). Where the sum over ranks
+// is a request, wrong operators and vectors are told by rkn_krylov_next, on all ranks alike.
+rkn_status rkn_krylov_start(rkn_krylov *s,
+                            const rkn_operator *A,
+                            const rkn_operator *M,
+                            const void *b,
+                            void *x);
+
+// Begins what rkn_krylov_prepare does where that takes requests: a preconditioner of the solver's own that needs
+// products ("chebyshev"), nullspaces, or ranks. rkn_krylov_next goes on with it.
+//
+// A, M: as in rkn_krylov_prepare. Errors: as rkn_krylov_start.
+rkn_status rkn_krylov_start_prepare(rkn_krylov *s,
+                                    const rkn_operator *A,
+                                    const rkn_operator *M);
+
+// Goes on with the solve that was begun by rkn_krylov_start, until it wants something of the host or has ended.
+//
+// failed: 0 if the last request was served. Other values end the solve with RKN_ERR_CALLBACK, on all ranks;
+// the value is then in "callback_status". More requests may come before the end, because other ranks may wait
+// for them. 0 in the first call, when nothing was asked yet.
+// request: gets the next request, never NULL. It is of kind RKN_REQUEST_DONE when the solve has ended, and
+// whenever the status is not RKN_OK.
+// Returns RKN_OK with each request, and at the end what rkn_krylov_solve would have returned.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY; RKN_ERR_STATE (no solve is under way, or it was begun before a
+// fork and belongs to the parent); RKN_ERR_ARGUMENT (failed is not 0 in the first call; the solve is as before); as
+// rkn_krylov_solve.
+rkn_status rkn_krylov_next(rkn_krylov *s,
+                           int32_t failed,
+                           const rkn_request **request);
+
+// Ends the solve that is under way, if there is one: x gets the last sound iterate, and what the solver knew stays.
+// Calls no callbacks and hands out no requests; so other ranks are not told, and must cancel as well. (To end
+// the solve on all of them pass a nonzero `failed` to rkn_krylov_next.) Destroying the solver cancels, too.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (the solve was begun before a fork and belongs to
+// the parent).
+rkn_status rkn_krylov_cancel(rkn_krylov *s);
 
 /* ---- The order of a sequence ----------------------------------------------------------------- */
 

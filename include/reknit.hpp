@@ -373,6 +373,10 @@ public:
         detail::keep(std::make_unique<F>(std::move(f)),
                      [&](void *user) { return rkn_context_set_reduce(get(), reduce<F>, user, detail::release<F>); });
     }
+    /* Sums over ranks become requests of Krylov::next. */
+    void set_reduce_request() {
+        detail::call([&] { return rkn_context_set_reduce_request(get()); });
+    }
     void clear_reduce() {
         detail::call([&] { return rkn_context_set_reduce(get(), nullptr, nullptr, nullptr); });
     }
@@ -557,6 +561,15 @@ public:
     template <class T = double, class F>
     static Operator from_block(std::int64_t nrows, std::int64_t ncols, F f, context_ref ctx = {}) {
         return make_callback<T>(nrows, ncols, std::move(f), apply_block<T, F>, ctx);
+    }
+
+    /* Applied by the program when Krylov::next asks for it, under the name `kind`. */
+    template <class T = double>
+    static Operator by_request(std::int64_t nrows, std::int64_t ncols, rkn_request_kind kind = RKN_REQUEST_APPLY,
+                               context_ref ctx = {}) {
+        return make(0, [&](rkn_operator **out) {
+            return rkn_operator_create_request(ctx.get(), detail::tag<T>, nrows, ncols, kind, out);
+        });
     }
 
     /* alpha A + beta B */
@@ -835,6 +848,42 @@ struct option {
     std::string key, type, doc;
 };
 
+/* What a solve wants of the program that began it by Krylov::start. The arrays are the library's, and valid until the
+   next step of the same solver. */
+class request {
+public:
+    request(rkn_status status, const rkn_request *r) noexcept : status_(status), r_(r) {}
+
+    bool done() const noexcept { return r_->kind == RKN_REQUEST_DONE; }
+    rkn_status status() const noexcept { return status_; }       // when done: RKN_OK or one of RKN_STOP_...
+    rkn_request_kind kind() const noexcept { return r_->kind; }
+
+    /* A product: y <- op(A) x. */
+    trans op() const noexcept { return static_cast<trans>(r_->trans); }
+    template <class T = double> columns<const T> x() const {
+        need_product<T>();
+        return {static_cast<const T *>(r_->x), r_->nx, r_->ncols, r_->ldx};
+    }
+    template <class T = double> columns<T> y() const {
+        need_product<T>();
+        return {static_cast<T *>(r_->y), r_->ny, r_->ncols, r_->ldy};
+    }
+
+    /* A reduction: to be combined over all ranks in place, the same bits on each. */
+    rkn::reduction reduction() const noexcept { return static_cast<rkn::reduction>(r_->op); }
+    span<double> inout() const noexcept { return {r_->inout, static_cast<std::size_t>(r_->n)}; }
+
+private:
+    template <class T> void need_product() const {
+        if (!r_->y) detail::fail(RKN_ERR_STATE, "request", "kind", "is no product, and has no columns");
+        if (r_->scalar != detail::tag<T>)
+            detail::fail(RKN_ERR_SCALAR, "request", "T", "is another element type than the operator's");
+    }
+
+    rkn_status status_;
+    const rkn_request *r_;
+};
+
 /* A linear solver with memory: "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg" or "cocr". */
 class Krylov {
 public:
@@ -953,6 +1002,37 @@ public:
         return solve_with(A, M.get(), b, x);
     }
 
+    /* The same solve by requests (reverse communication): next() says what is wanted, until request::done. b and x
+       must stay where they are until then. Callables that stand beside the requests are called by next(); if one
+       throws, the solve is cancelled and next() throws. */
+    template <class B, class X> void start(const Operator &A, const B &b, X &x) { start_with(A, nullptr, b, x); }
+    template <class B, class X> void start(const Operator &A, const Operator &M, const B &b, X &x) {
+        need_operator("Krylov::start", M);
+        start_with(A, M.get(), b, x);
+    }
+    /* prepare, where that takes requests. */
+    void start_prepare(const Operator &A) {
+        detail::call([&] { return rkn_krylov_start_prepare(get(), A.get(), nullptr); });
+    }
+    void start_prepare(const Operator &A, const Operator &M) {
+        need_operator("Krylov::start_prepare", M);
+        detail::call([&] { return rkn_krylov_start_prepare(get(), A.get(), M.get()); });
+    }
+    /* failed: not 0 if the last request could not be served; the solve then ends. */
+    request next(std::int32_t failed = 0) {
+        const rkn_request *r = nullptr;
+        const rkn_status status = detail::call([&] {
+            const rkn_status rc = rkn_krylov_next(get(), failed, &r);
+            if (detail::thrown()) (void)rkn_krylov_cancel(get());
+            return rc;
+        });
+        return {status, r};
+    }
+    /* Ends the solve that is under way, if there is one. */
+    void cancel() {
+        detail::call([&] { return rkn_krylov_cancel(get()); });
+    }
+
     /* Residual norms of the last solve, the first one before any iteration. */
     std::vector<double> history() const {
         std::vector<double> norms;
@@ -1002,14 +1082,23 @@ private:
         if (!M.get()) detail::fail(RKN_ERR_NULL, function, "M", "was moved from");
     }
 
-    template <class B, class X> result solve_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
+    template <class B, class X> static void need_system(const char *function, const Operator &A, const B &b, X &x) {
         using T = detail::element<X>;
         static_assert(!std::is_const_v<T>, "x is written to");
         static_assert(std::is_same_v<detail::value<const B>, T>, "b and x are of one type");
-        A.need_scalar<T>("Krylov::solve", "x");
+        A.need_scalar<T>(function, "x");
         const shape s = A.shape();
-        detail::need_size("Krylov::solve", "b", detail::length(b), s.nrows);
-        detail::need_size("Krylov::solve", "x", detail::length(x), s.ncols);
+        detail::need_size(function, "b", detail::length(b), s.nrows);
+        detail::need_size(function, "x", detail::length(x), s.ncols);
+    }
+
+    template <class B, class X> void start_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
+        need_system("Krylov::start", A, b, x);
+        detail::call([&] { return rkn_krylov_start(get(), A.get(), M, std::data(b), std::data(x)); });
+    }
+
+    template <class B, class X> result solve_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
+        need_system("Krylov::solve", A, b, x);
         std::string message;
         const rkn_status status = detail::call([&] {
             const rkn_status rc = rkn_krylov_solve(get(), A.get(), M, std::data(b), std::data(x));

@@ -36,6 +36,8 @@ SCALARS = {
 }
 # Types that stand only behind a pointer, as Julia writes them.
 POINTEES = {"void": "Cvoid", "char": "UInt8", "uint8_t": "UInt8"}
+# What a field of a struct may point to.
+FIELDS = {"void", "double"}
 # Integer results that are arrays; all others are single numbers.
 ARRAYS = {"order"}
 JULIA_WORDS = {
@@ -78,7 +80,7 @@ class Header:
         self.constants = {}  # name: value
         self.aliases = {}  # typedef name: C scalar type
         self.opaques = []
-        self.structs = {}  # name: [(field, C scalar type)]
+        self.structs = {}  # name: [(field, Type)]
         self.callbacks = []
         self.functions = []
 
@@ -220,8 +222,8 @@ class Reader:
         fields = []
         while self.peek() != "}":
             kind = self.type()
-            if kind.depth:
-                raise HeaderError(kind.line, f"struct {tag} holds a pointer")
+            if kind.depth > 1 or (kind.depth and kind.base not in FIELDS):
+                raise HeaderError(kind.line, f"no rule for a pointer to '{kind.base}' in struct {tag}")
             while True:
                 fields.append((self.name(), kind))
                 if self.take() == ";":
@@ -299,7 +301,7 @@ class Reader:
             raise HeaderError(line, f"type '{base}' cannot stand without a pointer" if pointee else f"unknown type '{base}'")
         if depth > 0 and not pointee:
             raise HeaderError(line, f"unknown type '{base}'")
-        if depth > 2 or (depth == 2 and not (base == "char" or base in h.opaques)):
+        if depth > 2 or (depth == 2 and not (base == "char" or base in h.opaques or base in h.structs)):
             raise HeaderError(line, f"no rule for {depth} stars behind '{base}'")
         return Type(h.aliases.get(base, base), depth, const, line)
 
@@ -325,9 +327,9 @@ FORTRAN_HEAD = """\
 ! reference. An absent argument is a NULL. Callbacks are type(c_funptr): c_funloc of a module procedure with
 ! the interface named rkn_..._fn. A constant that differs from a function only by upper case ends in _HEADER.
 module reknit_constants
-  use, intrinsic :: iso_c_binding, only: c_int32_t, c_int64_t, c_size_t, c_float, c_double
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_int32_t, c_int64_t, c_size_t, c_float, c_double
   implicit none
-  private :: c_int32_t, c_int64_t, c_size_t, c_float, c_double
+  private :: c_ptr, c_int32_t, c_int64_t, c_size_t, c_float, c_double
 """
 
 FORTRAN_MIDDLE = """\
@@ -364,7 +366,7 @@ def fortran_type(kind, callbacks, in_callback, structs):
     absent = "" if in_callback else ", optional"
     if kind.base == "char" and kind.depth == 1 and not in_callback:
         return f"character(kind=c_char), intent({'in' if kind.const else 'inout'}), optional"
-    if kind.depth == 2 and not (kind.const and kind.base != "char"):
+    if kind.depth == 2 and (not kind.const or kind.base == "char" or kind.base in structs):
         return f"type(c_ptr), intent(inout){absent}"
     if kind.depth == 1 and kind.base in structs:
         return f"type({kind.base}), intent({'in' if kind.const else 'inout'})"
@@ -402,7 +404,7 @@ def fortran(header):
     clash(taken + [name.lower() for name in names.values()])
     for tag, fields in header.structs.items():
         lines += ["", f"  type, bind(c) :: {tag}"]
-        lines += [f"    {SCALARS[kind.base][0]} :: {name}" for name, kind in fields]
+        lines += [f"    {'type(c_ptr)' if kind.depth else SCALARS[kind.base][0]} :: {name}" for name, kind in fields]
         lines.append(f"  end type {tag}")
     lines += ["", FORTRAN_MIDDLE.rstrip()]
     callbacks = {c.name for c in header.callbacks}
@@ -495,7 +497,7 @@ def julia(header):
     lines += [f"const {name} = {SCALARS[base][1]}" for name, base in header.aliases.items()]
     for tag, fields in header.structs.items():
         lines += ["", f"struct {camel(tag)}"]
-        lines += [f"    {julia_name(name)}::{SCALARS[kind.base][1]}" for name, kind in fields]
+        lines += [f"    {julia_name(name)}::{julia_type(kind, (), (), ())}" for name, kind in fields]
         lines.append("end")
     callbacks = {c.name for c in header.callbacks}
     for function in header.functions:

@@ -1,9 +1,9 @@
 //! Callbacks of the host: function types, and what wraps them. A kept callback belongs to the
 //! thread that uses it while it runs; it is let go by its `release`, once.
 
-use super::environment;
 use super::handle::this_thread;
 use super::status::{rkn_reduction, rkn_trans};
+use super::{environment, helper};
 use crate::krylov::problem::Converged;
 use crate::linalg::space::Inner;
 use crate::linalg::{Panel, PanelMut};
@@ -118,8 +118,13 @@ impl User {
         self.release.set(release);
     }
 
-    /// Calls out: the host's floating-point environment, and its own panic reporting.
+    /// Calls out, on the host's thread.
     fn call<R>(&self, name: &'static str, f: impl FnOnce(*mut c_void) -> R) -> Result<R> {
+        helper::by_host(false, || self.call_here(name, f))?
+    }
+
+    /// Calls out: the host's floating-point environment, and its own panic reporting.
+    fn call_here<R>(&self, name: &'static str, f: impl FnOnce(*mut c_void) -> R) -> Result<R> {
         let me = this_thread();
         if self.owner.load(Ordering::Acquire) != me
             && self.owner.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire).is_err()
@@ -154,11 +159,14 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
-        if let Some(release) = self.release.get() {
-            let quiet = panics::set_quiet(false);
-            // SAFETY: the host's own function with its own pointer, called once.
-            environment::outside(|| unsafe { release(self.pointer) });
-            panics::set_quiet(quiet);
+        let (release, pointer) = (self.release.get(), self.pointer);
+        if let Some(release) = release {
+            let _ = helper::by_host(true, || {
+                let quiet = panics::set_quiet(false);
+                // SAFETY: the host's own function with its own pointer, called once.
+                environment::outside(|| unsafe { release(pointer) });
+                panics::set_quiet(quiet);
+            });
         }
     }
 }

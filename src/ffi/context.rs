@@ -2,6 +2,7 @@ use super::args;
 use super::callback::{rkn_log_fn, rkn_reduce_fn, rkn_release_fn, HostLog, HostReduce, User};
 use super::guard::{guard, guard_void};
 use super::handle::{self, Busy, Handle, Kind};
+use super::reverse::RequestReduce;
 use super::status::*;
 use crate::runtime::context::{Context, CONTEXT};
 use crate::runtime::options::Options;
@@ -122,6 +123,20 @@ pub unsafe extern "C" fn rkn_context_set_reduce(
             host.user.release_with(release);
         }
         Ok(())
+    })
+}
+
+/// Makes the sum over ranks a request: rkn_krylov_next hands out RKN_REQUEST_REDUCE where the hook of
+/// rkn_context_set_reduce would be called, and the host sees to the sum in its own time. Solves with such
+/// a context are begun by rkn_krylov_start; rkn_krylov_solve has nobody to ask and fails with RKN_ERR_STATE.
+/// rkn_context_set_reduce(ctx, NULL, ...) takes it away.
+///
+/// Errors: RKN_ERR_NULL, RKN_ERR_BUSY.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_context_set_reduce_request(ctx: *mut rkn_context) -> rkn_status {
+    guard("rkn_context_set_reduce_request", || {
+        let ctx = handle::exclusive(ctx, "ctx")?;
+        ctx.context.set_reduce(Some(Arc::new(RequestReduce)))
     })
 }
 

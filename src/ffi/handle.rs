@@ -16,6 +16,11 @@ use std::sync::{Mutex, RwLock};
 pub trait Handle: Sized {
     const KIND: Kind;
     fn busy(&self) -> &Busy;
+
+    /// Ends what goes on in the object before it is freed; false if it can never be freed.
+    fn close(&self) -> bool {
+        true
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +90,13 @@ pub struct Entered<H: Handle> {
     entry: Entry,
 }
 
+impl<H: Handle> Entered<H> {
+    /// Whether it was destroyed meanwhile and will be freed when the last call leaves.
+    pub fn is_doomed(&self) -> bool {
+        self.busy().state.lock().unwrap_or_else(|e| e.into_inner()).doomed
+    }
+}
+
 impl<H: Handle> Deref for Entered<H> {
     type Target = H;
     fn deref(&self) -> &H {
@@ -106,7 +118,7 @@ impl<H: Handle> Drop for Entered<H> {
         drop(state);
         if free {
             // SAFETY: taken out of the live set by `destroy`, and nobody is inside any more.
-            drop(unsafe { Box::from_raw(self.pointer.cast_mut()) });
+            unsafe { free_object(self.pointer.cast_mut()) };
         }
     }
 }
@@ -199,5 +211,15 @@ pub fn destroy<H: Handle>(pointer: *mut H) {
     }
     drop(state);
     // SAFETY: as above, and idle.
-    drop(unsafe { Box::from_raw(pointer) });
+    unsafe { free_object(pointer) };
+}
+
+/// Frees what `publish` made.
+///
+/// # Safety
+/// Nobody else can reach the object.
+unsafe fn free_object<H: Handle>(pointer: *mut H) {
+    if (*pointer).close() {
+        drop(Box::from_raw(pointer));
+    }
 }

@@ -5,8 +5,9 @@ use super::callback::{
 };
 use super::context::{context_or_default, rkn_context};
 use super::guard::{guard, guard_void};
-use super::handle::{self, Busy, Handle};
+use super::handle::{self, Busy, Entered, Handle};
 use super::operator::rkn_operator;
+use super::reverse::{self, rkn_request, Session};
 use super::status::*;
 use crate::krylov::options::KRYLOV;
 use crate::krylov::{Krylov, Outcome, Setup};
@@ -33,8 +34,11 @@ pub struct rkn_krylov {
     status: Cell<i32>,
     callback_status: Cell<i32>,
     reason: RefCell<String>,
+    /// A solve by requests that is under way, and what it asks for.
+    pub(super) session: RefCell<Option<Session>>,
+    pub(super) request: Cell<rkn_request>,
     /// Getters of several threads take turns: a `RefCell` counts its borrows without atomics.
-    pub(super) reading: Mutex<()>,
+    reading: Mutex<()>,
 }
 
 impl rkn_krylov {
@@ -48,8 +52,17 @@ impl rkn_krylov {
             status: Cell::new(0),
             callback_status: Cell::new(0),
             reason: RefCell::new("not solved yet".to_string()),
+            session: RefCell::new(None),
+            request: Cell::new(rkn_request::DONE),
             reading: Mutex::new(()),
         }
+    }
+
+    fn between_solves(&self) -> Result<()> {
+        if self.session.borrow().is_none() {
+            return Ok(());
+        }
+        Err(Error::Busy("argument 's' is in the middle of a solve by requests: end it by rkn_krylov_next or rkn_krylov_cancel".to_string()))
     }
 
     /// Runs `f` on the solver of a scalar, made now if need be; with a new scalar the memory starts afresh.
@@ -70,6 +83,24 @@ impl Handle for rkn_krylov {
     fn busy(&self) -> &Busy {
         &self.busy
     }
+    fn close(&self) -> bool {
+        reverse::close(self)
+    }
+}
+
+/// Enters a solver for a call that may not come in the middle of a solve by requests.
+pub(super) fn alone(s: *mut rkn_krylov) -> Result<Entered<rkn_krylov>> {
+    let s = handle::exclusive(s, "s")?;
+    s.between_solves()?;
+    Ok(s)
+}
+
+/// Reads what a solve writes: not from within one.
+pub(super) fn read_at_rest<R>(s: *const rkn_krylov, f: impl FnOnce(&rkn_krylov) -> Result<R>) -> Result<R> {
+    let s = handle::shared(s, "s")?;
+    let _turn = s.reading.lock().unwrap_or_else(|e| e.into_inner());
+    s.between_solves()?;
+    f(&s)
 }
 
 /// Makes a solver.
@@ -110,7 +141,7 @@ pub unsafe extern "C" fn rkn_krylov_destroy(s: *mut rkn_krylov) {
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_set_int(s: *mut rkn_krylov, key: *const c_char, value: i64) -> rkn_status {
     guard("rkn_krylov_set_int", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let done = s.setup.borrow_mut().options.set_int(args::text(key, "key")?, value);
         done
     })
@@ -121,7 +152,7 @@ pub unsafe extern "C" fn rkn_krylov_set_int(s: *mut rkn_krylov, key: *const c_ch
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_set_real(s: *mut rkn_krylov, key: *const c_char, value: f64) -> rkn_status {
     guard("rkn_krylov_set_real", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let done = s.setup.borrow_mut().options.set_real(args::text(key, "key")?, value);
         done
     })
@@ -132,7 +163,7 @@ pub unsafe extern "C" fn rkn_krylov_set_real(s: *mut rkn_krylov, key: *const c_c
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_set_string(s: *mut rkn_krylov, key: *const c_char, value: *const c_char) -> rkn_status {
     guard("rkn_krylov_set_string", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let done = s.setup.borrow_mut().options.set_string(args::text(key, "key")?, args::text(value, "value")?);
         done
     })
@@ -145,7 +176,7 @@ pub unsafe extern "C" fn rkn_krylov_set_string(s: *mut rkn_krylov, key: *const c
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_set_options(s: *mut rkn_krylov, options: *const c_char) -> rkn_status {
     guard("rkn_krylov_set_options", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let done = s.setup.borrow_mut().options.set_all(args::text(options, "options")?);
         done
     })
@@ -250,7 +281,7 @@ pub unsafe extern "C" fn rkn_krylov_set_monitor(
     release: rkn_release_fn,
 ) -> rkn_status {
     guard("rkn_krylov_set_monitor", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let new = monitor.map(|function| Box::new(HostMonitor { function, user: User::new(user, release) }) as Box<_>);
         let old = s.setup.borrow().monitor.replace(new);
         drop(old);
@@ -270,7 +301,7 @@ pub unsafe extern "C" fn rkn_krylov_set_converged(
     release: rkn_release_fn,
 ) -> rkn_status {
     guard("rkn_krylov_set_converged", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let new = converged.map(|function| Box::new(HostConverged { function, user: User::new(user, release) }) as Box<_>);
         let old = s.setup.borrow().converged.replace(new);
         drop(old);
@@ -292,7 +323,7 @@ pub unsafe extern "C" fn rkn_krylov_set_inner(
     release: rkn_release_fn,
 ) -> rkn_status {
     guard("rkn_krylov_set_inner", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         if inner.is_some() && s.setup.borrow().weights.is_some() {
             return Err(Error::State("weights are set; remove them before setting an inner product".to_string()));
         }
@@ -314,7 +345,7 @@ pub unsafe extern "C" fn rkn_krylov_set_inner(
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_set_weights(s: *mut rkn_krylov, n: i64, weights: *const f64) -> rkn_status {
     guard("rkn_krylov_set_weights", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let n = args::length(n, "n")?;
         if !weights.is_null() && s.inner.borrow().is_some() {
             return Err(Error::State("an inner product is set; remove it before setting weights".to_string()));
@@ -337,7 +368,7 @@ pub unsafe extern "C" fn rkn_krylov_set_weights(s: *mut rkn_krylov, n: i64, weig
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_set_scaling(s: *mut rkn_krylov, n: i64, left: *const f64, right: *const f64) -> rkn_status {
     guard("rkn_krylov_set_scaling", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let n = args::length(n, "n")?;
         let vector = |p: *const f64, name| -> Result<Option<&[f64]>> {
             if p.is_null() { Ok(None) } else { args::slice::<f64>(p.cast(), n, name).map(Some) }
@@ -359,7 +390,7 @@ pub(super) fn typed<'a, T: Erase>(a: &'a AnyOperator, m: Option<&'a AnyOperator>
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_prepare(s: *mut rkn_krylov, A: *const rkn_operator, M: *const rkn_operator) -> rkn_status {
     guard("rkn_krylov_prepare", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let (a, m) = taken(&s, operators(A, M))?;
         by_scalar!(a.any().kind(), T => {
             let (a, m) = taken(&s, typed::<T>(a.any(), m.as_ref().map(|m| m.any())))?;
@@ -390,7 +421,7 @@ pub unsafe extern "C" fn rkn_krylov_solve(
     x: *mut c_void,
 ) -> rkn_status {
     guard("rkn_krylov_solve", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let outcome = taken(&s, operators(A, M)).and_then(|(a, m)| {
             by_scalar!(a.any().kind(), T => {
                 let (a, m) = taken(&s, typed::<T>(a.any(), m.as_ref().map(|m| m.any())))?;
@@ -404,14 +435,14 @@ pub unsafe extern "C" fn rkn_krylov_solve(
 }
 
 /// The operators of a solve, A and M.
-pub(super) type Pair = (handle::Entered<rkn_operator>, Option<handle::Entered<rkn_operator>>);
+pub(super) type Pair = (Entered<rkn_operator>, Option<Entered<rkn_operator>>);
 
 pub(super) fn operators(A: *const rkn_operator, M: *const rkn_operator) -> Result<Pair> {
     Ok((handle::shared(A, "A")?, handle::shared_or_null(M, "M")?))
 }
 
 /// The vectors of a solve.
-fn vectors<'a, T: Erase>(n: usize, b: *const c_void, x: *mut c_void) -> Result<(&'a [T], &'a mut [T])> {
+pub(super) fn vectors<'a, T: Erase>(n: usize, b: *const c_void, x: *mut c_void) -> Result<(&'a [T], &'a mut [T])> {
     let b = args::slice::<T>(b, n, "b")?;
     let x = args::slice_mut::<T>(x, n, "x")?;
     if args::overlap(b, x) {
@@ -422,7 +453,7 @@ fn vectors<'a, T: Erase>(n: usize, b: *const c_void, x: *mut c_void) -> Result<(
 
 /// Arguments that were checked. Where they are wrong, this rank votes before it leaves: the others
 /// wait for it in the solver's first vote.
-fn taken<R>(s: &rkn_krylov, arguments: Result<R>) -> Result<R> {
+pub(super) fn taken<R>(s: &rkn_krylov, arguments: Result<R>) -> Result<R> {
     match arguments {
         Ok(arguments) => Ok(arguments),
         Err(e) => Err(space::vote(&s.setup.borrow().context, Some(e.clone())).err().unwrap_or(e)),
@@ -430,7 +461,7 @@ fn taken<R>(s: &rkn_krylov, arguments: Result<R>) -> Result<R> {
 }
 
 /// Keeps how a solve ended for the getters.
-fn record(s: &rkn_krylov, outcome: &Result<Outcome>) {
+pub(super) fn record(s: &rkn_krylov, outcome: &Result<Outcome>) {
     let (status, reason, callback) = match outcome {
         Ok(Outcome::Converged) => (RKN_OK, "converged".to_string(), 0),
         Ok(Outcome::Stopped(stop)) => (*stop as i32, stop.sentence().to_string(), 0),
@@ -465,7 +496,7 @@ pub unsafe extern "C" fn rkn_krylov_history(s: *const rkn_krylov, norms: *mut f6
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_forget(s: *mut rkn_krylov) -> rkn_status {
     guard("rkn_krylov_forget", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         if let Some((kind, any)) = s.solver.borrow_mut().as_mut() {
             by_scalar!(*kind, T => forget::<T>(any.as_mut()));
         }
@@ -511,14 +542,15 @@ pub unsafe extern "C" fn rkn_krylov_view(s: *const rkn_krylov, buf: *mut c_char,
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_report(s: *const rkn_krylov, buf: *mut c_char, cap: i64, need: *mut i64) -> rkn_status {
     guard("rkn_krylov_report", || {
-        let s = handle::shared(s, "s")?;
-        let _turn = s.reading.lock().unwrap_or_else(|e| e.into_inner());
-        let setup = s.setup.borrow();
-        let mut text = format!("{}: {}\n", setup.method, s.reason.borrow());
-        setup.report.borrow().describe(&mut text);
-        if let Some((kind, any)) = s.solver.borrow().as_ref() {
-            by_scalar!(*kind, T => text.push_str(&any.downcast_ref::<Krylov<T>>().map_or(String::new(), |solver| solver.explain(&setup))));
-        }
+        let text = read_at_rest(s, |s| {
+            let setup = s.setup.borrow();
+            let mut text = format!("{}: {}\n", setup.method, s.reason.borrow());
+            setup.report.borrow().describe(&mut text);
+            if let Some((kind, any)) = s.solver.borrow().as_ref() {
+                by_scalar!(*kind, T => text.push_str(&any.downcast_ref::<Krylov<T>>().map_or(String::new(), |solver| solver.explain(&setup))));
+            }
+            Ok(text)
+        })?;
         args::write_text(&text, buf, cap, need)
     })
 }
@@ -565,7 +597,7 @@ pub unsafe extern "C" fn rkn_krylov_angles(s: *const rkn_krylov, angles: *mut f6
 }
 
 /// Tells how many numbers there are; `None` if the call only counts.
-fn counted(count: usize, cap: i64, need: *mut i64) -> Result<Option<usize>> {
+pub(super) fn counted(count: usize, cap: i64, need: *mut i64) -> Result<Option<usize>> {
     let cap = args::length(cap, "cap")?;
     if !need.is_null() {
         *args::out(need, "need")? = count as i64;

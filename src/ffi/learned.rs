@@ -3,7 +3,7 @@ use super::args;
 use super::callback::{rkn_prolongate_fn, User};
 use super::guard::guard;
 use super::handle;
-use super::krylov::{operators, rkn_krylov, typed};
+use super::krylov::{alone, counted, operators, read_at_rest, rkn_krylov, typed};
 use super::operator::rkn_operator;
 use super::status::*;
 use crate::krylov::{Krylov, Setup};
@@ -50,33 +50,24 @@ pub unsafe extern "C" fn rkn_krylov_get_space(
     need: *mut i64,
 ) -> rkn_status {
     guard("rkn_krylov_get_space", || {
-        let s = handle::shared(s, "s")?;
-        let _turn = s.reading.lock().unwrap_or_else(|e| e.into_inner());
-        let (kind, n, cap) = (args::kind(scalar)?, args::length(n, "n")?, args::length(cap, "cap")?);
+        let (kind, n) = (args::kind(scalar)?, args::length(n, "n")?);
         let ldu = args::stride(n, args::length(ldu, "ldu")?);
-        let solver = s.solver.borrow();
-        if let Some((held, _)) = solver.as_ref().filter(|(held, _)| *held != kind) {
-            return Err(Error::Scalar(format!("argument 'scalar' is that of {}, the space is of {}", kind.name(), held.name())));
-        }
-        by_scalar!(kind, T => {
-            let space = solver.as_ref().and_then(|(_, any)| any.downcast_ref::<Krylov<T>>()).map(|solver| solver.space());
-            let count = space.map_or(0, |space| space.ncols);
-            if !need.is_null() {
-                *args::out(need, "need")? = count as i64;
+        read_at_rest(s, |s| {
+            let solver = s.solver.borrow();
+            if let Some((held, _)) = solver.as_ref().filter(|(held, _)| *held != kind) {
+                return Err(Error::Scalar(format!("argument 'scalar' is that of {}, the space is of {}", kind.name(), held.name())));
             }
-            if cap == 0 && !need.is_null() {
-                return Ok(());
-            }
-            let Some(space) = space.filter(|space| space.ncols > 0) else { return Ok(()) };
-            if cap < count {
-                return Err(Error::size("cap", cap, format!("be at least {count}")));
-            }
-            if n != space.nrows {
-                return Err(Error::size("n", n, format!("be {}", space.nrows)));
-            }
-            let to = args::slice_mut::<T>(U, args::panel_len(n, count, ldu, "ldu")?, "U")?;
-            (0..count).for_each(|j| to[j * ldu..][..n].copy_from_slice(space.col(j)));
-            Ok(())
+            by_scalar!(kind, T => {
+                let space = solver.as_ref().and_then(|(_, any)| any.downcast_ref::<Krylov<T>>()).map(|solver| solver.space());
+                let Some(count) = counted(space.map_or(0, |space| space.ncols), cap, need)? else { return Ok(()) };
+                let Some(space) = space.filter(|_| count > 0) else { return Ok(()) };
+                if n != space.nrows {
+                    return Err(Error::size("n", n, format!("be {}", space.nrows)));
+                }
+                let to = args::slice_mut::<T>(U, args::panel_len(n, count, ldu, "ldu")?, "U")?;
+                (0..count).for_each(|j| to[j * ldu..][..n].copy_from_slice(space.col(j)));
+                Ok(())
+            })
         })
     })
 }
@@ -100,7 +91,7 @@ pub unsafe extern "C" fn rkn_krylov_set_space(
     ldu: i64,
 ) -> rkn_status {
     guard("rkn_krylov_set_space", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let (kind, n, ncols) = (args::kind(scalar)?, args::length(n, "n")?, args::length(ncols, "ncols")?);
         let ldu = args::stride(n, args::length(ldu, "ldu")?);
         by_scalar!(kind, T => {
@@ -117,7 +108,7 @@ pub unsafe extern "C" fn rkn_krylov_set_space(
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_truncate(s: *mut rkn_krylov, ncols: i64) -> rkn_status {
     guard("rkn_krylov_truncate", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let ncols = args::length(ncols, "ncols")?;
         with_learned!(s, |solver, setup| {
             solver.truncate(setup, ncols);
@@ -137,7 +128,7 @@ pub unsafe extern "C" fn rkn_krylov_truncate(s: *mut rkn_krylov, ncols: i64) -> 
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_prolongate(s: *mut rkn_krylov, n: i64, prolongate: rkn_prolongate_fn, user: *mut c_void) -> rkn_status {
     guard("rkn_krylov_prolongate", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let n = args::length(n, "n")?;
         let function = prolongate.ok_or(Error::Null("prolongate"))?;
         let user = User::new(user, None);
@@ -157,7 +148,7 @@ pub unsafe extern "C" fn rkn_krylov_prolongate(s: *mut rkn_krylov, n: i64, prolo
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_save(s: *mut rkn_krylov, buf: *mut c_void, cap: i64, need: *mut i64) -> rkn_status {
     guard("rkn_krylov_save", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let cap = args::length(cap, "cap")?;
         let len = with_learned!(s, |solver, setup| solver.saved_len(setup))?.ok_or_else(nothing)?;
         if !need.is_null() {
@@ -193,7 +184,7 @@ pub unsafe extern "C" fn rkn_krylov_load(
     len: i64,
 ) -> rkn_status {
     guard("rkn_krylov_load", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let (a, m) = operators(A, M)?;
         let bytes = args::slice::<u8>(buf, args::length(len, "len")?, "buf")?;
         by_scalar!(a.any().kind(), T => {
@@ -215,7 +206,7 @@ pub unsafe extern "C" fn rkn_krylov_load(
 pub unsafe extern "C" fn rkn_krylov_clone(s: *mut rkn_krylov, out: *mut *mut rkn_krylov) -> rkn_status {
     guard("rkn_krylov_clone", || {
         let out = args::out_handle(out)?;
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let setup = s.setup.borrow().duplicate()?;
         let solver = match s.solver.borrow_mut().as_mut() {
             None => None,
@@ -240,7 +231,7 @@ fn copy_of<T: Erase>(any: &mut dyn Any, setup: &Setup) -> Result<Option<(Kind, B
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_mark(s: *mut rkn_krylov) -> rkn_status {
     guard("rkn_krylov_mark", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         let marked: Option<()> = with_learned!(s, |solver, setup| solver.mark(setup))?;
         s.is_marked_blank.set(marked.is_none());
         Ok(())
@@ -255,7 +246,7 @@ pub unsafe extern "C" fn rkn_krylov_mark(s: *mut rkn_krylov) -> rkn_status {
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_rollback(s: *mut rkn_krylov) -> rkn_status {
     guard("rkn_krylov_rollback", || {
-        let s = handle::exclusive(s, "s")?;
+        let s = alone(s)?;
         if s.is_marked_blank.get() {
             *s.solver.borrow_mut() = None;
             s.setup.borrow().report.borrow_mut().recycled = 0;

@@ -4,6 +4,7 @@ use super::callback::{required, rkn_apply_fn, rkn_refresh_fn, rkn_release_fn, Ho
 use super::context::{context_or_default, rkn_context};
 use super::guard::{guard, guard_void};
 use super::handle::{self, Busy, Entered, Handle, Kind};
+use super::reverse::RequestApply;
 use super::status::*;
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::bsr::Bsr;
@@ -408,6 +409,32 @@ pub unsafe extern "C" fn rkn_operator_create_callback(
     })
 }
 
+/// An operator that the host applies when rkn_krylov_next asks for it, instead of in a callback. It may
+/// be A, M, or a part of either; outside of a solve begun by rkn_krylov_start applying it is RKN_ERR_STATE.
+/// What it multiplies with is announced by rkn_operator_changed when it changes, as for any other operator.
+///
+/// nrows, ncols: its (local) shape. kind: how the request names it: RKN_REQUEST_APPLY,
+/// RKN_REQUEST_PRECONDITION, or a number of the host's own from RKN_REQUEST_USER on.
+/// out: gets the handle. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE, RKN_ERR_ARGUMENT.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_operator_create_request(
+    ctx: *const rkn_context,
+    scalar: rkn_scalar,
+    nrows: i64,
+    ncols: i64,
+    kind: rkn_request_kind,
+    out: *mut *mut rkn_operator,
+) -> rkn_status {
+    guard("rkn_operator_create_request", || {
+        let out = args::out_handle(out)?;
+        let (nrows, ncols) = (dimension(nrows, "nrows")?, dimension(ncols, "ncols")?);
+        if kind < RKN_REQUEST_USER && kind != RKN_REQUEST_APPLY && kind != RKN_REQUEST_PRECONDITION {
+            return Err(Error::argument("kind", kind, "be RKN_REQUEST_APPLY, RKN_REQUEST_PRECONDITION or from RKN_REQUEST_USER on"));
+        }
+        by_scalar!(args::kind(scalar)?, T => create(ctx, out, Callback::<T>::new(nrows, ncols, Box::new(RequestApply::new(kind)))))
+    })
+}
+
 /// Tells how an operator of the caller's that serves as preconditioner is brought up to date: what
 /// rkn_operator_changed(M) then calls. A solver with the method "auto" calls it by itself, when the iterations
 /// that the age of M costs exceed a refresh ("setup_cost"); then rkn_operator_changed(M) is not needed.
@@ -681,7 +708,7 @@ pub unsafe extern "C" fn rkn_operator_set_nullspace(
 /// trans: RKN_N, RKN_T or RKN_H. x, y: columns of leading dimensions ldx and ldy (in entries, at least the
 /// rows of a column); they must not overlap. Their contents are not checked for NaN.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_UNSUPPORTED (no
-/// adjoint), RKN_ERR_CALLBACK, RKN_ERR_STATE (a preconditioner whose refresh failed).
+/// adjoint), RKN_ERR_CALLBACK, RKN_ERR_STATE (a preconditioner whose refresh failed, an operator by request).
 #[no_mangle]
 pub unsafe extern "C" fn rkn_operator_apply(
     A: *const rkn_operator,

@@ -74,3 +74,12 @@ pub const RKN_RIGHT: i32 = 1;
 pub type rkn_reduction = i32;
 pub const RKN_SUM: i32 = 0;
 pub const RKN_MAX: i32 = 1;
+
+/// What rkn_krylov_next wants of the host: nothing more, a product with an operator, the sum or maximum of
+/// numbers over all ranks. Operators by request may have kinds of their own, from RKN_REQUEST_USER on.
+pub type rkn_request_kind = i32;
+pub const RKN_REQUEST_DONE: i32 = 0;
+pub const RKN_REQUEST_APPLY: i32 = 1;
+pub const RKN_REQUEST_PRECONDITION: i32 = 2;
+pub const RKN_REQUEST_REDUCE: i32 = 3;
+pub const RKN_REQUEST_USER: i32 = 100;

@@ -19,6 +19,10 @@ pub trait Apply<T: Scalar> {
     fn status(&self) -> i32 {
         0
     }
+
+    fn describe(&self) -> &'static str {
+        "callback"
+    }
 }
 
 /// Brings what the caller applies up to date with the numbers that it depends on.
@@ -73,7 +77,7 @@ impl<T: Scalar> Body<T> for Callback<T> {
     }
 
     fn describe(&self) -> String {
-        "callback".to_string()
+        self.apply.describe().to_string()
     }
 
     fn count(&self, key: &str) -> Option<i64> {

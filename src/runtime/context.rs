@@ -16,6 +16,11 @@ pub enum Reduction {
 /// Combines `inout` over all ranks, in place; must give identical bits on every rank.
 pub trait Reduce {
     fn reduce(&self, op: Reduction, inout: &mut [f64]) -> Result<()>;
+
+    /// Whether the sum is handed out as a request, for which a solve must be under way.
+    fn is_request(&self) -> bool {
+        false
+    }
 }
 
 /// Receives log lines on the thread that called the library.

@@ -771,6 +771,107 @@ static void no_threads(void) {
     rkn_operator_destroy(A), rkn_context_destroy(ctx);
 }
 
+/* ---- solves by requests ---- */
+
+enum { ROD = 25 };
+static rkn_krylov *rod_s;
+static rkn_operator *rod_A;
+static double rod_b[ROD], rod_x[ROD];
+
+/* Serves at most `limit` products with tridiag(-1, 2, -1); returns how the solve ended, or RKN_OK. */
+static rkn_status rod_serve(rkn_krylov *s, int limit) {
+    const rkn_request *r = NULL;
+    for (int k = 0; k < limit; ++k) {
+        const rkn_status rc = rkn_krylov_next(s, 0, &r);
+        if (r->kind == RKN_REQUEST_DONE) return rc;
+        for (int64_t j = 0; j < r->ncols; ++j) {
+            const double *x = (const double *)r->x + j * r->ldx;
+            double *y = (double *)r->y + j * r->ldy;
+            for (int i = 0; i < ROD; ++i) y[i] = 2 * x[i] - (i ? x[i - 1] : 0) - (i < ROD - 1 ? x[i + 1] : 0);
+        }
+    }
+    return RKN_OK;
+}
+static void rod_make(void) {
+    for (int i = 0; i < ROD; ++i) rod_b[i] = 1;
+    CHECK_OK(rkn_operator_create_request(NULL, RKN_F64, ROD, ROD, RKN_REQUEST_APPLY, &rod_A));
+    CHECK_OK(rkn_krylov_create(NULL, "gcrodr", &rod_s));
+}
+
+/* The solve of the parent cannot go on here; everything else can. */
+static void requests_in_child(void) {
+    const rkn_request *r = NULL;
+    int64_t iterations = -1;
+    rkn_krylov *s = NULL;
+    double x[ROD];
+    CHECK_REFUSED(rkn_krylov_next(rod_s, 0, &r), RKN_ERR_STATE, "rkn_krylov_next", "");
+    CHECK_SAYS("fork");
+    CHECK(r->kind == RKN_REQUEST_DONE);
+    CHECK_STATUS(rkn_krylov_cancel(rod_s), RKN_ERR_STATE);
+    CHECK_STATUS(rkn_krylov_forget(rod_s), RKN_ERR_BUSY);
+    CHECK_OK(rkn_krylov_get_int(rod_s, "iterations", &iterations));
+    rkn_krylov_destroy(rod_s), rkn_operator_destroy(rod_A);
+    rod_make();
+    CHECK_OK(rkn_krylov_start(rod_s, rod_A, NULL, rod_b, x));
+    CHECK_OK(rod_serve(rod_s, 1000));
+    CHECK(poisson_off(ROD, x) < 1e-6);
+    CHECK_OK(rkn_krylov_create(NULL, "cg", &s));
+    rkn_krylov_destroy(s), rkn_krylov_destroy(rod_s), rkn_operator_destroy(rod_A);
+}
+static void requests_forked(void) {
+    rod_make();
+    CHECK_OK(rkn_krylov_start(rod_s, rod_A, NULL, rod_b, rod_x));
+    in_child("requests_in_child before the first", requests_in_child, 60);
+    CHECK_OK(rod_serve(rod_s, 7));
+    in_child("requests_in_child", requests_in_child, 60);
+    CHECK_OK(rod_serve(rod_s, 1000));
+    CHECK(poisson_off(ROD, rod_x) < 1e-6);
+    rkn_krylov_destroy(rod_s), rkn_operator_destroy(rod_A);
+}
+
+static volatile sig_atomic_t signals;
+static void on_signal(int number) {
+    (void)number;
+    ++signals;
+}
+/* A signal that this thread blocks waits: no thread of the library takes it. */
+static void requests_signalled(void) {
+    sigset_t one;
+    signal(SIGUSR1, on_signal);
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    rod_make();
+    CHECK_OK(rkn_krylov_start(rod_s, rod_A, NULL, rod_b, rod_x));
+    CHECK_OK(rod_serve(rod_s, 2));
+    pthread_sigmask(SIG_BLOCK, &one, NULL);
+    kill(getpid(), SIGUSR1);
+    usleep(20000);
+    CHECK_OK(rod_serve(rod_s, 2));
+    CHECK(signals == 0);
+    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    CHECK(signals == 1);
+    CHECK_OK(rod_serve(rod_s, 1000));
+    rkn_krylov_destroy(rod_s), rkn_operator_destroy(rod_A);
+}
+
+/* No memory for the stack of a solve by requests: its start is refused, and the solver still solves. */
+static void no_stack(void) {
+    enum { n = 12 };
+    poisson P = poisson_make(n);
+    rkn_operator *A = poisson_operator(&P);
+    double *b = ones(n), x[n];
+    rkn_krylov *s = NULL;
+    const rkn_request *r = NULL;
+    CHECK_OK(rkn_krylov_create(NULL, "cg", &s));
+    CHECK_OK(rkn_krylov_solve(s, A, NULL, b, x));
+    limit_memory(1);
+    CHECK_REFUSED(rkn_krylov_start(s, A, NULL, b, x), RKN_ERR_THREADS, "rkn_krylov_start", "");
+    CHECK_STATUS(rkn_krylov_next(s, 0, &r), RKN_ERR_STATE);
+    CHECK_OK(rkn_krylov_solve(s, A, NULL, b, x));
+    CHECK(poisson_off(n, x) < 1e-6);
+    rkn_krylov_destroy(s), rkn_operator_destroy(A);
+}
+
 /* ---- output ---- */
 
 static void prints_nothing(void) {
@@ -805,6 +906,7 @@ int main(void) {
     in_child("random_misuse", random_misuse, 120);
     in_child("starved", starved, 300);    /* before there are threads, whose arenas hold memory in reserve */
     in_child("no_threads", no_threads, 60);
+    in_child("no_stack", no_stack, 60);
     any_order();
     two_threads();
     in_child("destroyed_in_use", destroyed_in_use, 60);
@@ -817,6 +919,8 @@ int main(void) {
     in_child("traps_with_threads", traps_with_threads, 60);
     in_child("comma", comma, 60);
     in_child("forked", forked, 120);
+    requests_forked();
+    in_child("requests_signalled", requests_signalled, 60);
     prints_nothing();
     in_child("closed_output", closed_output, 120);
     exercise();

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the heat sequence in C, C++ and Fortran into build/examples, runs it in four languages on a small plate, and
 # compares the tables: all but the milliseconds must agree to the last character. Then looks at the solvers' part in
-# the table of a larger plate. Ends with a line `N passed, N failed`.
+# the table of a larger plate. Two ranks in one thread, in C and Fortran, print the same table and the solution of
+# elimination. Ends with a line `N passed, N failed`.
 #
 # CC, CXX, FC and JULIA choose the compilers and the julia to use.
 set -uo pipefail
@@ -33,14 +34,35 @@ build_c() { ${CC:-gcc} -std=c11 "${flags[@]}" -I"$root/include" "$source.c" -o "
 build_cpp() { ${CXX:-g++} -std=c++17 "${flags[@]}" -I"$root/include" "$source.cpp" -o "$build/heat_cpp" "${link[@]}"; }
 # gfortran takes the length of a deferred-length string that a procedure allocates for uninitialized.
 build_f90() {
-  local binding=$root/bindings/fortran/src unit objects=()
+  local binding=$root/bindings/fortran/src unit
+  objects=()
   for unit in reknit_{c,support,library,callbacks,context,scalar} \
-    reknit_{operator_base,operator_arrays,arrays,operator,krylov,sequence} reknit; do
+    reknit_{operator_base,operator_arrays,arrays,operator,request,krylov,sequence} reknit; do
     ${FC:-gfortran} -O1 -J "$build" -I "$build" -c "$binding/$unit.f90" -o "$build/$unit.o" || return
     objects+=("$build/$unit.o")
   done
   ${FC:-gfortran} -std=f2018 "${flags[@]}" -Wno-uninitialized -Wno-maybe-uninitialized -J "$build" -I "$build" \
     "$source.f90" "${objects[@]}" -o "$build/heat_f90" "${link[@]}"
+}
+
+build_ranks_c() {
+  ${CC:-gcc} -std=c11 "${flags[@]}" -I"$root/include" "$root/examples/two_ranks.c" -o "$build/ranks_c" "${link[@]}"
+}
+build_ranks_f90() {
+  ${FC:-gfortran} -std=f2018 "${flags[@]}" -J "$build" -I "$build" "$root/examples/two_ranks.f90" "${objects[@]}" \
+    -o "$build/ranks_f90" "${link[@]}"
+}
+ranks_table() { "$build/ranks_$1" >"$build/ranks_$1.out" && [ "$(wc -l <"$build/ranks_$1.out")" -eq 7 ]; }
+same_ranks() { diff "$build/ranks_c.out" "$build/ranks_f90.out"; }
+# Later steps take fewer iterations than the first, and every middle is that of the Thomas algorithm.
+ranks_are_right() {
+  awk 'NR == 2 { first = $2 } NR > 2 && $2 >= first { bad = 1 }
+    NR > 1 {
+      n = 200; diagonal = 2 + 0.001 * $1; c[1] = -1 / diagonal; d[1] = 1 / diagonal
+      for (i = 2; i <= n; i++) { p = diagonal + c[i - 1]; c[i] = -1 / p; d[i] = (1 + d[i - 1]) / p }
+      t = d[n]; for (i = n - 1; i >= 100; i--) t = d[i] - c[i] * t
+      if (t - $5 > 2e-4 || $5 - t > 2e-4) { print $0, t; bad = 1 }
+    } END { exit bad }' "$build/ranks_c.out"
 }
 
 run_c() { "$build/heat_c" "$@"; }
@@ -87,6 +109,13 @@ check "the milliseconds are not where they should be" milliseconds_are_masked
 for language in cpp f90 jl; do
   check "$language prints another table than c" same_table "$language"
 done
+
+for language in c f90; do
+  check "two ranks: $language does not compile" "build_ranks_$language"
+  check "two ranks: $language does not print the table" ranks_table "$language"
+done
+check "two ranks: f90 prints another table than c" same_ranks
+check "two ranks: the table is wrong" ranks_are_right
 
 check "c does not run on a larger plate" large_plate
 check "memory does not halve the iterations" memory_helps

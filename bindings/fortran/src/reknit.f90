@@ -16,6 +16,7 @@ module reknit
       rkn_monitor, rkn_convergence_test, rkn_reduction, rkn_log
   use reknit_context, only: rkn_context_t
   use reknit_operator, only: rkn_operator_t
+  use reknit_request, only: rkn_request_t
   use reknit_krylov, only: rkn_krylov_t
   use reknit_sequence, only: rkn_sequence_order => sequence_order, rkn_sequence_length => sequence_length
   implicit none

@@ -7,9 +7,9 @@
 ! reference. An absent argument is a NULL. Callbacks are type(c_funptr): c_funloc of a module procedure with
 ! the interface named rkn_..._fn. A constant that differs from a function only by upper case ends in _HEADER.
 module reknit_constants
-  use, intrinsic :: iso_c_binding, only: c_int32_t, c_int64_t, c_size_t, c_float, c_double
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_int32_t, c_int64_t, c_size_t, c_float, c_double
   implicit none
-  private :: c_int32_t, c_int64_t, c_size_t, c_float, c_double
+  private :: c_ptr, c_int32_t, c_int64_t, c_size_t, c_float, c_double
 
   integer(c_int32_t), parameter :: RKN_OK = 0
   integer(c_int32_t), parameter :: RKN_STOP_ITERATIONS = 1
@@ -58,6 +58,11 @@ module reknit_constants
   integer(c_int32_t), parameter :: RKN_RIGHT = 1
   integer(c_int32_t), parameter :: RKN_SUM = 0
   integer(c_int32_t), parameter :: RKN_MAX = 1
+  integer(c_int32_t), parameter :: RKN_REQUEST_DONE = 0
+  integer(c_int32_t), parameter :: RKN_REQUEST_APPLY = 1
+  integer(c_int32_t), parameter :: RKN_REQUEST_PRECONDITION = 2
+  integer(c_int32_t), parameter :: RKN_REQUEST_REDUCE = 3
+  integer(c_int32_t), parameter :: RKN_REQUEST_USER = 100
   integer(c_int32_t), parameter :: RKN_VERSION_MAJOR = 0
   integer(c_int32_t), parameter :: RKN_VERSION_MINOR = 1
   integer(c_int32_t), parameter :: RKN_VERSION_PATCH = 0
@@ -75,6 +80,23 @@ module reknit_constants
     real(c_double) :: target
     real(c_double) :: seconds
   end type rkn_progress
+
+  type, bind(c) :: rkn_request
+    integer(c_int64_t) :: size
+    integer(c_int32_t) :: kind
+    integer(c_int32_t) :: trans
+    integer(c_int32_t) :: scalar
+    integer(c_int32_t) :: op
+    integer(c_int64_t) :: ncols
+    integer(c_int64_t) :: nx
+    integer(c_int64_t) :: ldx
+    integer(c_int64_t) :: ny
+    integer(c_int64_t) :: ldy
+    type(c_ptr) :: x
+    type(c_ptr) :: y
+    integer(c_int64_t) :: n
+    type(c_ptr) :: inout
+  end type rkn_request
 
 end module reknit_constants
 
@@ -223,6 +245,11 @@ module reknit_c
       type(c_funptr), value :: release
       integer(c_int32_t) :: rkn_context_set_reduce
     end function rkn_context_set_reduce
+    function rkn_context_set_reduce_request(ctx) bind(c, name="rkn_context_set_reduce_request")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int32_t) :: rkn_context_set_reduce_request
+    end function rkn_context_set_reduce_request
     function rkn_context_set_log(ctx, log, user, release) bind(c, name="rkn_context_set_log")
       import
       type(c_ptr), value :: ctx
@@ -374,6 +401,17 @@ module reknit_c
       type(c_ptr), intent(inout), optional :: out
       integer(c_int32_t) :: rkn_operator_create_callback
     end function rkn_operator_create_callback
+    function rkn_operator_create_request(ctx, scalar, nrows, ncols, kind, &
+        out) bind(c, name="rkn_operator_create_request")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int32_t), value :: scalar
+      integer(c_int64_t), value :: nrows
+      integer(c_int64_t), value :: ncols
+      integer(c_int32_t), value :: kind
+      type(c_ptr), intent(inout), optional :: out
+      integer(c_int32_t) :: rkn_operator_create_request
+    end function rkn_operator_create_request
     function rkn_operator_set_refresh(M, refresh, user, release) bind(c, name="rkn_operator_set_refresh")
       import
       type(c_ptr), value :: M
@@ -752,6 +790,34 @@ module reknit_c
       type(c_ptr), value :: s
       integer(c_int32_t) :: rkn_krylov_rollback
     end function rkn_krylov_rollback
+    function rkn_krylov_start(s, A, M, b, x) bind(c, name="rkn_krylov_start")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: A
+      type(c_ptr), value :: M
+      type(c_ptr), value :: b
+      type(c_ptr), value :: x
+      integer(c_int32_t) :: rkn_krylov_start
+    end function rkn_krylov_start
+    function rkn_krylov_start_prepare(s, A, M) bind(c, name="rkn_krylov_start_prepare")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: A
+      type(c_ptr), value :: M
+      integer(c_int32_t) :: rkn_krylov_start_prepare
+    end function rkn_krylov_start_prepare
+    function rkn_krylov_next(s, failed, request) bind(c, name="rkn_krylov_next")
+      import
+      type(c_ptr), value :: s
+      integer(c_int32_t), value :: failed
+      type(c_ptr), intent(inout), optional :: request
+      integer(c_int32_t) :: rkn_krylov_next
+    end function rkn_krylov_next
+    function rkn_krylov_cancel(s) bind(c, name="rkn_krylov_cancel")
+      import
+      type(c_ptr), value :: s
+      integer(c_int32_t) :: rkn_krylov_cancel
+    end function rkn_krylov_cancel
     function rkn_sequence_order(ctx, count, dim, parameters, ld, options, &
         order) bind(c, name="rkn_sequence_order")
       import

@@ -23,6 +23,7 @@ module reknit_context
     procedure, private :: set_reduce_object, set_reduce_raw, set_log_object, set_log_raw
     generic :: set_reduce => set_reduce_object, set_reduce_raw
     generic :: set_log => set_log_object, set_log_raw
+    procedure :: set_reduce_request
     procedure :: interrupt
   end type rkn_context_t
 
@@ -127,6 +128,16 @@ contains
     call outcome%take(rkn_context_set_reduce(self%handle, reduce, user, release))
     call settle(outcome, stat, errmsg)
   end subroutine set_reduce_raw
+
+  ! Reductions are requests of the solve.
+  recursive subroutine set_reduce_request(self, stat, errmsg)
+    class(rkn_context_t), intent(in) :: self
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_context_set_reduce_request(self%handle))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_reduce_request
 
   ! Without a log: silent again.
   recursive subroutine set_log_object(self, log, stat, errmsg)

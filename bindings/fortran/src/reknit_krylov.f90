@@ -10,6 +10,7 @@ module reknit_krylov
   use reknit_context
   use reknit_arrays, only: array
   use reknit_operator, only: rkn_operator_t
+  use reknit_request, only: rkn_request_t
   implicit none
   private
   public :: rkn_krylov_t
@@ -38,6 +39,11 @@ module reknit_krylov
     procedure :: prepare
     procedure, private :: solve_f32, solve_f64, solve_c32, solve_c64
     generic :: solve => solve_f32, solve_f64, solve_c32, solve_c64
+    procedure, private :: start_f32, start_f64, start_c32, start_c64
+    generic :: start => start_f32, start_f64, start_c32, start_c64
+    procedure :: start_prepare
+    procedure :: next
+    procedure :: cancel
     procedure :: history
     procedure :: forget
     procedure :: view
@@ -401,8 +407,19 @@ contains
     type(rkn_operator_t), optional, intent(in) :: M
     integer, optional, intent(out) :: stat
     character(*), optional, intent(out) :: errmsg
-    character(*), parameter :: routine = "rkn_krylov_solve"
     type(outcome_t) :: outcome
+    call check_system("rkn_krylov_solve", self, A, b, x, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_solve(self%handle, A%handle, preconditioner(M), b%address, &
+        x%address))
+    call settle(outcome, stat, errmsg)
+  end subroutine solve_array
+
+  recursive subroutine check_system(routine, self, A, b, x, outcome)
+    character(*), intent(in) :: routine
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    type(array_t), intent(in) :: b, x
+    type(outcome_t), intent(inout) :: outcome
     integer(int64) :: nrows, ncols
     call b%check(routine, outcome)
     call x%check(routine, outcome)
@@ -412,10 +429,107 @@ contains
       call check_rows(routine, x, ncols, outcome)
     end if
     call check_inner(routine, self, A, outcome)
-    if (outcome%good()) call outcome%take(rkn_krylov_solve(self%handle, A%handle, preconditioner(M), b%address, &
+  end subroutine check_system
+
+  ! ---- solving by requests: start, then next until the request is RKN_REQUEST_DONE ----
+
+  ! b and x are variables with the target attribute that outlive the solve; x is its own until then.
+  recursive subroutine start_f32(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    real(real32), target, intent(in) :: b(:)
+    real(real32), target, intent(inout) :: x(:)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call start_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine start_f32
+
+  recursive subroutine start_f64(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    real(real64), target, intent(in) :: b(:)
+    real(real64), target, intent(inout) :: x(:)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call start_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine start_f64
+
+  recursive subroutine start_c32(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    complex(real32), target, intent(in) :: b(:)
+    complex(real32), target, intent(inout) :: x(:)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call start_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine start_c32
+
+  recursive subroutine start_c64(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    complex(real64), target, intent(in) :: b(:)
+    complex(real64), target, intent(inout) :: x(:)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call start_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine start_c64
+
+  recursive subroutine start_array(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    type(array_t), intent(in) :: b, x
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call check_system("rkn_krylov_start", self, A, b, x, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_start(self%handle, A%handle, preconditioner(M), b%address, &
         x%address))
     call settle(outcome, stat, errmsg)
-  end subroutine solve_array
+  end subroutine start_array
+
+  ! prepare, where that takes requests.
+  recursive subroutine start_prepare(self, A, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call check_inner("rkn_krylov_start_prepare", self, A, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_start_prepare(self%handle, A%handle, preconditioner(M)))
+    call settle(outcome, stat, errmsg)
+  end subroutine start_prepare
+
+  ! What is wanted next. failed: why the last request was not served, 0 if it was.
+  recursive subroutine next(self, request, failed, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_request_t), intent(inout) :: request
+    integer, optional, intent(in) :: failed
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: address
+    integer(c_int32_t) :: code
+    code = 0
+    if (present(failed)) code = failed
+    call outcome%take(rkn_krylov_next(self%handle, code, address))
+    call request%receive(address)
+    call settle(outcome, stat, errmsg)
+  end subroutine next
+
+  recursive subroutine cancel(self, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_cancel(self%handle))
+    call settle(outcome, stat, errmsg)
+  end subroutine cancel
 
   recursive type(c_ptr) function preconditioner(M)
     type(rkn_operator_t), optional, intent(in) :: M

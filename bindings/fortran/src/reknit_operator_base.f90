@@ -27,6 +27,8 @@ module reknit_operator_base
     generic :: create_identity => create_identity_i32, create_identity_i64
     procedure, private :: create_callback_i32, create_callback_i64, create_callback_raw
     generic :: create_callback => create_callback_i32, create_callback_i64, create_callback_raw
+    procedure, private :: create_request_i32, create_request_i64
+    generic :: create_request => create_request_i32, create_request_i64
     procedure, private :: shape_i32, shape_i64
     generic :: shape => shape_i32, shape_i64
     procedure :: scalar
@@ -147,6 +149,33 @@ contains
     call outcome%take(rkn_operator_create_callback(handle_of(ctx), scalar, nrows, ncols, apply, user, release, handle))
     call self%adopt(handle, absent, outcome, stat, errmsg)
   end subroutine create_callback_raw
+
+  ! Applied by the program when rkn_krylov_t%next asks for it. kind: RKN_REQUEST_APPLY, RKN_REQUEST_PRECONDITION, or
+  ! a number from RKN_REQUEST_USER on; scalar: RKN_F64 if absent.
+  recursive subroutine create_request_i64(self, nrows, ncols, kind, scalar, ctx, stat, errmsg)
+    class(operator_base_t), intent(inout) :: self
+    integer(int64), intent(in) :: nrows, ncols
+    integer(c_int32_t), intent(in) :: kind
+    integer(c_int32_t), optional, intent(in) :: scalar
+    type(rkn_context_t), optional, intent(in) :: ctx
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: handle
+    call outcome%take(rkn_operator_create_request(handle_of(ctx), given(scalar, RKN_F64), nrows, ncols, kind, handle))
+    call self%adopt(handle, absent, outcome, stat, errmsg)
+  end subroutine create_request_i64
+
+  recursive subroutine create_request_i32(self, nrows, ncols, kind, scalar, ctx, stat, errmsg)
+    class(operator_base_t), intent(inout) :: self
+    integer(int32), intent(in) :: nrows, ncols
+    integer(c_int32_t), intent(in) :: kind
+    integer(c_int32_t), optional, intent(in) :: scalar
+    type(rkn_context_t), optional, intent(in) :: ctx
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call self%create_request_i64(int(nrows, int64), int(ncols, int64), kind, scalar, ctx, stat, errmsg)
+  end subroutine create_request_i32
 
   ! ---- compositions: the parts are kept by reference count and may be destroyed first ----
 

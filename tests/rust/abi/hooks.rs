@@ -6,6 +6,7 @@ use super::truth::Leaf;
 use reknit::ffi::callback::rkn_progress;
 use reknit::ffi::krylov::*;
 use reknit::ffi::operator::*;
+use reknit::ffi::reverse::*;
 use reknit::ffi::status::*;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_void, CStr};
@@ -59,6 +60,10 @@ impl Running {
         if !s.is_null() {
             let x = 0f64;
             self.expect("solve", rkn_krylov_solve(s, a, null(), (&raw const x).cast(), (&raw mut r).cast()), RKN_ERR_BUSY);
+            self.expect("start", rkn_krylov_start(s, a, null(), (&raw const x).cast(), (&raw mut r).cast()), RKN_ERR_BUSY);
+            self.expect("start_prepare", rkn_krylov_start_prepare(s, a, null()), RKN_ERR_BUSY);
+            self.expect("next", rkn_krylov_next(s, 0, &mut null()), RKN_ERR_BUSY);
+            self.expect("cancel", rkn_krylov_cancel(s), RKN_ERR_BUSY);
             self.expect("prepare", rkn_krylov_prepare(s, a, null()), RKN_ERR_BUSY);
             self.expect("set_int", rkn_krylov_set_int(s, c"max_iterations".as_ptr(), 1), RKN_ERR_BUSY);
             self.expect("set_options", rkn_krylov_set_options(s, c"rtol=1".as_ptr()), RKN_ERR_BUSY);

@@ -8,6 +8,7 @@ use super::world::{text, Call, World, MARK};
 use reknit::ffi::krylov::*;
 use reknit::ffi::library::rkn_last_error;
 use reknit::ffi::operator::*;
+use reknit::ffi::reverse::*;
 use reknit::ffi::status::*;
 use std::ffi::{c_void, CString};
 use std::ptr::{null, null_mut};
@@ -419,7 +420,23 @@ impl World<'_> {
                 i.map_or("", |i| self.solvers[i].method)
             )
         });
-        let status = unsafe { rkn_krylov_solve(s, a_handle, m_handle, bp, xp) };
+        let by_requests = self.rng.rarely(3);
+        let mirrored = a.filter(|_| told && n.max(cols) < 1000 && self.rng.rarely(2));
+        // A itself is then in no solve.
+        let told = told && !(by_requests && mirrored.is_some());
+        if !told {
+            self.running.operator.set(null_mut());
+        }
+        let status = match by_requests {
+            false => unsafe { rkn_krylov_solve(s, a_handle, m_handle, bp, xp) },
+            true => {
+                let mirrored = mirrored.map(|_| (scalar, n, cols));
+                match self.by_requests(&mut call, s, [a_handle, m_handle], mirrored, bp, xp) {
+                    Some(status) => status,
+                    None => return self.judge(&call, RKN_OK),
+                }
+            }
+        };
         let destroyed = self.running.destroyed.get();
         let at = format!("seed {} step {}: status {status}, {}", self.seed, self.steps, text(rkn_last_error()));
         self.judge(&call, status);
@@ -449,6 +466,58 @@ impl World<'_> {
                 self.check_residual(&matrix, (self.operators[a].truth.bound(), scalar), &b, &x.numbers(), (rtol, atol), &at);
             }
         }
+    }
+
+    /// The same solve by requests, with A or with an operator by request that stands for it. Now and then the
+    /// host fails, or cancels: then there is no status.
+    fn by_requests(
+        &mut self,
+        call: &mut Call,
+        s: *mut rkn_krylov,
+        [a, m]: [*const rkn_operator; 2],
+        mirrored: Option<(i32, usize, usize)>,
+        b: *const c_void,
+        x: *mut c_void,
+    ) -> Option<i32> {
+        let (mut mirror, mut request) = (null_mut(), null());
+        if let Some((scalar, rows, cols)) = mirrored {
+            // SAFETY: as documented.
+            let status = unsafe { rkn_operator_create_request(null(), scalar, rows as i64, cols as i64, RKN_REQUEST_APPLY, &mut mirror) };
+            assert_eq!(status, 0, "{}", text(rkn_last_error()));
+        }
+        call.name = "rkn_krylov_start";
+        // SAFETY: arrays as in any solve, untouched until it has ended.
+        let mut status = unsafe { rkn_krylov_start(s, if mirror.is_null() { a } else { mirror }, m, b, x) };
+        let mut failed = 0;
+        while status == 0 {
+            call.name = "rkn_krylov_next";
+            let mut iterations = 0;
+            // SAFETY: the request and its arrays are valid until the next step.
+            unsafe {
+                status = rkn_krylov_next(s, failed, &mut request);
+                let r = &*request;
+                if r.kind == RKN_REQUEST_DONE {
+                    break;
+                }
+                assert_eq!((status, r.kind), (0, RKN_REQUEST_APPLY));
+                assert_eq!(rkn_krylov_get_int(s, c"iterations".as_ptr(), &mut iterations), 0);
+                assert_eq!(rkn_krylov_forget(s), RKN_ERR_BUSY);
+                if self.rng.rarely(40) {
+                    call.name = "rkn_krylov_cancel";
+                    assert_eq!(rkn_krylov_cancel(s), 0);
+                    rkn_operator_destroy(mirror);
+                    return None;
+                }
+                // The arrays of the request go with the solver: callbacks of A must leave it alone now.
+                let (solver, destroyed) = (self.running.solver.replace(null_mut()), self.running.destroyed.replace(true));
+                failed = if self.rng.rarely(60) { 5 } else { rkn_operator_apply(a, r.trans, r.ncols, r.x, r.ldx, r.y, r.ldy) };
+                self.running.solver.set(solver);
+                self.running.destroyed.set(destroyed);
+            }
+        }
+        // SAFETY: made above, or NULL.
+        unsafe { rkn_operator_destroy(mirror) };
+        Some(status)
     }
 
     fn option_of(&self, i: Option<usize>, s: *mut rkn_krylov, key: &str) -> String {

@@ -27,6 +27,7 @@ export solve!, solve, prepare!, converged, history, forget!
 export changed!, set_values!, nullspace!, block
 export set_options!, set_monitor!, set_converged!, set_inner!, set_weights!, set_scaling!
 export set_log!, set_reduce!, interrupt!
+export start!, start_prepare!, next!, cancel!, set_reduce_request!
 export sequence_order, sequence_length
 
 include("libreknit.jl")
@@ -42,6 +43,7 @@ include("composition.jl")
 include("preconditioner.jl")
 include("krylov.jl")
 include("hooks.jl")
+include("reverse.jl")
 include("sequence.jl")
 
 function __init__()

@@ -1,9 +1,9 @@
 # Statuses of the library: negative ones become exceptions, the others are returned.
 
-# STOP_ITERATIONS, ERR_BUSY, ... under the names of the header without their prefix.
+# STOP_ITERATIONS, ERR_BUSY, REQUEST_APPLY, ... under the names of the header without their prefix.
 for name in names(LibReknit; all = true)
     text = String(name)
-    if startswith(text, "RKN_STOP_") || startswith(text, "RKN_ERR_") || text == "RKN_OK"
+    if any(kind -> startswith(text, kind), ("RKN_STOP_", "RKN_ERR_", "RKN_REQUEST_")) || text == "RKN_OK"
         @eval const $(Symbol(text[5:end])) = LibReknit.$name
     end
 end

@@ -22,10 +22,11 @@ mutable struct Krylov <: Handle
     converged::Union{Nothing,Callback}
     inner::Union{Nothing,Callback}
     inner_type::Type            # element type that `inner` was written for
+    begun::Any                  # what a solve by requests works on, for as long as it may
 
     function Krylov(method; context = nothing, monitor = nothing, options...)
         handle = create(LibReknit.rkn_krylov_create, or_null(context), String(method))
-        s = finalizer(close, new(handle, Symbol(method), context, nothing, nothing, nothing, Nothing))
+        s = finalizer(close, new(handle, Symbol(method), context, nothing, nothing, nothing, Nothing, nothing))
         for (key, value) in options
             s[key] = value
         end
@@ -127,14 +128,20 @@ A solve that stops short of its tolerance delivers its best `x` and returns, wit
 (an operator's, a monitor, ...) is thrown again as a `CapturedException`, with the original in its field `ex`.
 """
 function solve!(x::AbstractVector, s::Krylov, A::AbstractOperator{T}, b::AbstractVector; M = nothing) where {T}
+    xs, bs = system(x, A, b)
+    hooks = begin_call(s, A, M)
+    status = GC.@preserve hooks LibReknit.rkn_krylov_solve(s, A, or_null(M), bs, xs)
+    return Stats(check(status), s)
+end
+
+# The arrays of a system, checked.
+function system(x, A::AbstractOperator{T}, b) where {T}
     m, n = size(A)
     length(b) == m || throw(DimensionMismatch("b has $(length(b)) elements, A has $m rows"))
     length(x) == n || throw(DimensionMismatch("x has $(length(x)) elements, A has $n columns"))
     xs, bs = contiguous(T, "x", x), contiguous(T, "b", b)
     check_apart("x", xs, "b", bs)
-    hooks = begin_call(s, A, M)
-    status = GC.@preserve hooks LibReknit.rkn_krylov_solve(s, A, or_null(M), bs, xs)
-    return Stats(check(status), s)
+    return xs, bs
 end
 
 """

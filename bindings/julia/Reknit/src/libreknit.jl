@@ -56,6 +56,11 @@ const RKN_LEFT = Int32(0)
 const RKN_RIGHT = Int32(1)
 const RKN_SUM = Int32(0)
 const RKN_MAX = Int32(1)
+const RKN_REQUEST_DONE = Int32(0)
+const RKN_REQUEST_APPLY = Int32(1)
+const RKN_REQUEST_PRECONDITION = Int32(2)
+const RKN_REQUEST_REDUCE = Int32(3)
+const RKN_REQUEST_USER = Int32(100)
 const RKN_VERSION_MAJOR = Int32(0)
 const RKN_VERSION_MINOR = Int32(1)
 const RKN_VERSION_PATCH = Int32(0)
@@ -71,6 +76,7 @@ const rkn_order = Int32
 const rkn_triangle = Int32
 const rkn_side = Int32
 const rkn_reduction = Int32
+const rkn_request_kind = Int32
 
 struct RknProgress
     size::Int64
@@ -82,6 +88,23 @@ struct RknProgress
     measure::Float64
     target::Float64
     seconds::Float64
+end
+
+struct RknRequest
+    size::Int64
+    kind::Int32
+    trans::Int32
+    scalar::Int32
+    op::Int32
+    ncols::Int64
+    nx::Int64
+    ldx::Int64
+    ny::Int64
+    ldy::Int64
+    x::Ptr{Cvoid}
+    y::Ptr{Cvoid}
+    n::Int64
+    inout::Ptr{Float64}
 end
 
 rkn_version() =
@@ -121,6 +144,9 @@ rkn_context_get_int(ctx, key, value) =
 rkn_context_set_reduce(ctx, reduce, user, release) =
     ccall((:rkn_context_set_reduce, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), ctx,
         reduce, user, release)
+
+rkn_context_set_reduce_request(ctx) =
+    ccall((:rkn_context_set_reduce_request, LIBRARY), Int32, (Ptr{Cvoid},), ctx)
 
 rkn_context_set_log(ctx, log, user, release) =
     ccall((:rkn_context_set_log, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), ctx, log,
@@ -175,6 +201,10 @@ rkn_operator_create_matrix_market(ctx, scalar, path, out) =
 rkn_operator_create_callback(ctx, scalar, nrows, ncols, apply, user, release, out) =
     ccall((:rkn_operator_create_callback, LIBRARY), Int32, (Ptr{Cvoid}, Int32, Int64, Int64, Ptr{Cvoid},
         Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}), ctx, scalar, nrows, ncols, apply, user, release, out)
+
+rkn_operator_create_request(ctx, scalar, nrows, ncols, kind, out) =
+    ccall((:rkn_operator_create_request, LIBRARY), Int32, (Ptr{Cvoid}, Int32, Int64, Int64, Int32,
+        Ptr{Ptr{Cvoid}}), ctx, scalar, nrows, ncols, kind, out)
 
 rkn_operator_set_refresh(M, refresh, user, release) =
     ccall((:rkn_operator_set_refresh, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), M,
@@ -351,6 +381,19 @@ rkn_krylov_mark(s) =
 
 rkn_krylov_rollback(s) =
     ccall((:rkn_krylov_rollback, LIBRARY), Int32, (Ptr{Cvoid},), s)
+
+rkn_krylov_start(s, A, M, b, x) =
+    ccall((:rkn_krylov_start, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}),
+        s, A, M, b, x)
+
+rkn_krylov_start_prepare(s, A, M) =
+    ccall((:rkn_krylov_start_prepare, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), s, A, M)
+
+rkn_krylov_next(s, failed, request) =
+    ccall((:rkn_krylov_next, LIBRARY), Int32, (Ptr{Cvoid}, Int32, Ptr{Ptr{RknRequest}}), s, failed, request)
+
+rkn_krylov_cancel(s) =
+    ccall((:rkn_krylov_cancel, LIBRARY), Int32, (Ptr{Cvoid},), s)
 
 rkn_sequence_order(ctx, count, dim, parameters, ld, options, order) =
     ccall((:rkn_sequence_order, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64, Cstring,
