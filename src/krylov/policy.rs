@@ -154,7 +154,7 @@ impl Survey {
     fn complete(&self) -> (f64, f64) {
         let flops = 10.0 * self.width.powi(3);
         let sides = if self.hermitian { 1.0 } else { 2.0 };
-        (sides * factor_cost(self.fill(), flops), 2.0 * self.fill() * self.size / 2.0 / BYTES)
+        (0.5 * self.size / 8.0 * sides * factor_cost(self.fill(), flops), substitution_cost(sides * self.fill(), self.size / 2.0))
     }
 
     fn iteration_incomplete(&self) -> f64 {
@@ -364,8 +364,7 @@ impl Policy {
         let flops = m.and_then(|m| m.count("flops")).unwrap_or(0) as f64;
         let (making, applying) = match self.class {
             Complete => {
-                let passes = if spec.starts_with("llt") { 2.0 } else { 1.0 };
-                (factor_cost(entries, flops) * size / 8.0, passes * entries * size / BYTES)
+                (factor_cost(entries, flops) * size / 8.0, substitution_cost(entries, size))
             }
             Multigrid => (AMG_REFRESH * survey.iteration_incomplete(), (AMG_ITERATION - 1.0) * survey.iteration_incomplete()),
             Incomplete => (4.0 * entries * (size + 4.0) / BYTES, entries * (size + 4.0) / BYTES),
@@ -560,6 +559,11 @@ impl Habit {
             self.pause = self.pause.saturating_sub(1);
         }
     }
+}
+
+/// Substitutions with factors are bound by more than their bytes.
+fn substitution_cost(entries: f64, size: f64) -> f64 {
+    entries * (0.15e-9 + 0.2e-9 * size)
 }
 
 fn iterations(cost: f64, each: f64) -> usize {

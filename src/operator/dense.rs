@@ -12,6 +12,7 @@ use super::{Array, Body, Trans};
 use crate::linalg::kernels::first_nonfinite;
 use crate::linalg::{Panel, PanelMut};
 use crate::runtime::{Error, Pool, Result, Scalar};
+use pulp::{Simd, WithSimd};
 
 /// How a matrix or the blocks of one are stored; the numbers are those of the C header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +163,45 @@ fn dots<T: Scalar, const K: usize, const L: usize, const W: usize>(trans: Trans,
     sums
 }
 
+// Structs, because closures would not be compiled for the instructions that are chosen at run time.
+
+struct DotsOfLines<'a, 'b, T, const K: usize> {
+    matrix: Lines<'a, T>,
+    first: usize,
+    x: [&'b [T]; K],
+    y: [&'b mut [T]; K],
+}
+
+impl<T: Scalar, const K: usize> WithSimd for DotsOfLines<'_, '_, T, K> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        let DotsOfLines { matrix, first, x, y } = self;
+        // Lines times columns times partial sums are to fit the vector registers.
+        match (K <= 2, T::IS_COMPLEX) {
+            (true, false) => matrix.dots::<K, 2, 8>(first, x, y),
+            (false, false) => matrix.dots::<K, 1, 8>(first, x, y),
+            (true, true) => matrix.dots::<K, 2, 4>(first, x, y),
+            (false, true) => matrix.dots::<K, 1, 4>(first, x, y),
+        }
+    }
+}
+
+struct CombineTile<'a, 'b, T, const K: usize> {
+    matrix: Lines<'a, T>,
+    from: usize,
+    x: [&'b [T]; K],
+    y: [&'b mut [T]; K],
+}
+
+impl<T: Scalar, const K: usize> WithSimd for CombineTile<'_, '_, T, K> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<I: Simd>(self, _: I) {
+        self.matrix.combine(self.from, self.x, self.y)
+    }
+}
+
 struct Dots<'a, T>(Lines<'a, T>, &'a Pool);
 
 impl<T: Scalar> Group<T> for Dots<'_, T> {
@@ -173,16 +213,7 @@ impl<T: Scalar> Group<T> for Dots<'_, T> {
         let arch = pulp::Arch::new();
         pool.columns(work, y, chunk, |t, y| {
             let first = t * chunk;
-            // Lines times columns times partial sums are to fit the vector registers.
-            arch.dispatch(
-                #[inline(always)]
-                || match (K <= 2, T::IS_COMPLEX) {
-                    (true, false) => matrix.dots::<K, 2, 8>(first, x, y),
-                    (false, false) => matrix.dots::<K, 1, 8>(first, x, y),
-                    (true, true) => matrix.dots::<K, 2, 4>(first, x, y),
-                    (false, true) => matrix.dots::<K, 1, 4>(first, x, y),
-                },
-            );
+            arch.dispatch(DotsOfLines { matrix, first, x, y });
         });
     }
 }
@@ -199,10 +230,7 @@ impl<T: Scalar> Group<T> for Combine<'_, T> {
             let rows = y[0].len();
             for from in (0..rows).step_by(TILE) {
                 let y = y.each_mut().map(|y| &mut y[from..(from + TILE).min(rows)]);
-                arch.dispatch(
-                    #[inline(always)]
-                    || matrix.combine(t * chunk + from, x, y),
-                )
+                arch.dispatch(CombineTile { matrix, from: t * chunk + from, x, y });
             }
         });
     }

@@ -327,7 +327,7 @@ mod check_fns {
             }
         }
         // A shifted identity and a little more: no diagonal block has a pivot.
-        let n = 20;
+        let n = 60;
         let mut a = sample::<T>(n, 3, false).map(|i, j, v| if i == j { T::ZERO } else { v.scale(0.05) });
         (0..n).for_each(|i| *a.at(i, (i + 7) % n) = T::from_parts(2.0, 1.0));
         let op = operator(&a.csr());
@@ -643,6 +643,86 @@ fn solves(c: &Csr<f64>, spec: &str, tolerance: f64) {
         let error = x.iter().zip(&y).fold(0.0, |e: f64, (x, y)| e.max((x - y).abs()));
         assert!(error < tolerance, "{spec} {trans:?}: {error}");
     }
+}
+
+const ORDERINGS: &[&str] = &["auto", "amd", "nd", "natural"];
+
+#[test]
+fn direct_kinds_solve_in_every_order() {
+    let edges = |n: usize, edges: &[(usize, usize)]| {
+        let mut a = vec![vec![]; n];
+        for (i, j) in edges {
+            a[*i].push((*j, -1.0));
+            a[*j].push((*i, -1.0));
+        }
+        let mut c = Csr { n, ptr: vec![0], col: vec![], values: vec![] };
+        for (i, mut row) in a.into_iter().enumerate() {
+            row.push((i, row.len() as f64 + 0.5));
+            row.sort_by_key(|(j, _)| *j);
+            c.col.extend(row.iter().map(|(j, _)| *j as i32));
+            c.values.extend(row.iter().map(|(_, v)| *v));
+            c.ptr.push(c.col.len() as i32);
+        }
+        c
+    };
+    let path: Vec<_> = (1..2000).map(|i| (i - 1, i)).collect();
+    let star: Vec<_> = (1..2000).map(|i| (0, i)).collect();
+    // Two pieces of a path, two of a ladder, and single unknowns.
+    let mut pieces: Vec<_> = (1..500).chain(501..900).map(|i| (i - 1, i)).collect();
+    pieces.extend((1000..1700).map(|i| (i, i + 300)).filter(|(_, j)| *j != 1350));
+    for c in [edges(2000, &path), edges(2000, &star), edges(2000, &pieces), grid(45, 40, 0.0), thick(9)] {
+        for ordering in ORDERINGS {
+            for kind in ["lu", "llt", "ldlt"] {
+                solves(&c, &format!("{kind} ordering={ordering}"), 1e-11);
+            }
+        }
+    }
+    for ordering in ORDERINGS {
+        solves(&grid(45, 40, 0.7), &format!("lu ordering={ordering}"), 1e-11);
+    }
+}
+
+#[test]
+fn dissection_needs_less_than_minimum_degree_on_a_large_grid() {
+    let a = operator(&grid::<f64>(200, 200, 0.0));
+    for kind in ["llt", "ldlt", "lu"] {
+        let [auto, amd, nd, natural] = [0, 1, 2, 3].map(|k| {
+            let m = make(&a, &format!("{kind} ordering={}", ORDERINGS[k]));
+            [m.count("entries").unwrap(), m.count("flops").unwrap()]
+        });
+        assert_eq!(auto, nd, "{kind}");
+        assert!((0..2).all(|k| nd[k] * 10 < amd[k] * 9 && amd[k] * 2 < natural[k]), "{kind}: {nd:?} {amd:?} {natural:?}");
+    }
+}
+
+/// Supernodes from one column to more than are eliminated at once, in all scalars.
+fn wide_supernodes<T: Scalar>() {
+    for n in [1, 2, 7, 8, 9, 17, 31, 33, 65, 100, 150] {
+        let hermitian = sample::<T>(n, n as u64, true);
+        let inverse = hermitian.inverse();
+        for spec in ["llt", "ldlt", "lu"] {
+            let m = make(&operator(&hermitian.csr()), spec);
+            for trans in [Trans::N, Trans::T, Trans::H] {
+                let d = matrix(&m, trans).distance(&inverse.op(trans));
+                assert!(d < 10.0 * tolerance::<T>(), "{spec} {n} {trans:?}: {d}");
+            }
+        }
+        let general = sample::<T>(n, n as u64, false);
+        let inverse = general.inverse();
+        let m = make(&operator(&general.csr()), "lu");
+        for trans in [Trans::N, Trans::T, Trans::H] {
+            let d = matrix(&m, trans).distance(&inverse.op(trans));
+            assert!(d < 10.0 * tolerance::<T>(), "lu {n} {trans:?}: {d}");
+        }
+    }
+}
+
+#[test]
+fn wide_supernodes_in_all_scalars() {
+    wide_supernodes::<f32>();
+    wide_supernodes::<f64>();
+    wide_supernodes::<Complex<f32>>();
+    wide_supernodes::<Complex<f64>>();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What safe Rust cannot say. Each function here is safe to call.
 
+pub mod columns;
 mod products;
 
 pub use products::dots;

@@ -1,5 +1,5 @@
-//! Complete factors L D L^H of a sparse Hermitian matrix (faer's supernodal factorisation in
-//! approximate minimum degree order), for `llt`, where D must be positive, and `ldlt`.
+//! Complete factors L D L^H of a sparse Hermitian matrix, multifrontal, for `llt`, where D must be
+//! positive, and `ldlt`.
 //!
 //! The lower triangle is read. The symbolic part and all storage stay while the pattern stays.
 //! There is no pivoting, so `ldlt` regularises towards quasi-definite matrices (Vanderbei, SIAM
@@ -9,23 +9,21 @@
 //! wins back what this costs. The signs of D tell the inertia: counts `negative_pivots` and
 //! `regularised_pivots`.
 
+use super::blocks::{gather, invert_lower, lower, lower_transposed, scatter};
+use super::dense_ldl;
+use super::fronts::{Entries, Fronts, Shape, Work};
 use super::lagged::Part;
+use super::ordering::{Graph, Ordering};
 use super::pivot::{check_hermitian, largest, Pivoting};
 use super::refine::Refine;
 use super::scratch::Vectors;
-use super::supernodes::{analyse, buffer, wide, Supernodes, Tall};
+use super::symbolic::Structure;
+use crate::linalg::simd::columns::SLACK;
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::assemble::Assembled;
 use crate::operator::{by_column, Operator, Trans};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Error, Pool, Result, Scalar};
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::ldlt::factor::{LdltError, LdltRegularization};
-use faer::sparse::linalg::cholesky::SymbolicCholesky;
-use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
-use faer::traits::math_utils::from_f64;
-use faer::{Par, Side};
-use pulp::{Simd, WithSimd};
 
 const WHAT: &str = "a factorisation";
 
@@ -34,18 +32,18 @@ pub struct Cholesky<T: Scalar> {
     pivoting: Pivoting,
     refine: Refine<T>,
     rows: Assembled<T>,
-    /// The columns of `rows`, in faer's index type.
-    col: Vec<usize>,
-    /// A^T's conjugate, that is A, by columns, shifted and regularised.
+    /// The values of `rows`, shifted and regularised.
     numbers: Vec<T>,
-    symbolic: SymbolicCholesky<usize>,
-    nodes: Supernodes,
-    /// Supernode after supernode: unit lower triangle with D on its diagonal, and the rows below.
+    fronts: Fronts,
+    entries: Entries,
+    /// Supernode after supernode: the unit lower triangle, its diagonal blocks inverted, and the rows
+    /// below.
     values: Vec<T>,
+    pivots: Vec<f64>,
+    /// D^-1.
     inverse: Vec<T>,
-    memory: MemBuffer,
+    work: Work<T>,
     scratch: Vectors<T>,
-    negative: usize,
     regularised: usize,
 }
 
@@ -53,24 +51,21 @@ impl<T: Scalar> Cholesky<T> {
     pub fn new(a: &Operator<T>, options: &Options, positive: bool) -> Result<Self> {
         let rows = Assembled::with_diagonal(a)?;
         let n = rows.nrows;
-        let col = wide(&rows.col)?;
-        let symbolic = analyse(&rows.ptr, &col)?;
-        let nodes = Supernodes::new(&symbolic)?;
-        let work = n + nodes.longest();
+        let structure = Structure::of(&Graph::of_lower(&rows.ptr, &rows.col)?, Ordering::new(options))?;
+        let fronts = Fronts::new(structure, 1)?;
         let mut part = Cholesky {
             positive,
             pivoting: Pivoting::new(options),
             refine: Refine::new(options.count("refinements"), n)?,
             numbers: memory::filled(rows.values.len(), T::ZERO, WHAT)?,
-            values: memory::filled(symbolic.len_val(), T::ZERO, WHAT)?,
+            entries: Entries::new(&fronts, true, &rows.ptr, &rows.col)?,
+            values: memory::filled(fronts.entries() + SLACK, T::ZERO, WHAT)?,
+            pivots: memory::filled(n, 0.0, WHAT)?,
             inverse: memory::filled(n, T::ZERO, WHAT)?,
-            memory: buffer(symbolic.factorize_numeric_ldlt_scratch::<T>(Par::Seq, Default::default()))?,
-            scratch: Vectors::new(work, T::ZERO)?,
+            work: fronts.work(dense_ldl::scaled(fronts.widest()))?,
+            scratch: Vectors::new(n + fronts.tallest() + SLACK, T::ZERO)?,
             rows,
-            col,
-            symbolic,
-            nodes,
-            negative: 0,
+            fronts,
             regularised: 0,
         };
         part.factor()?;
@@ -82,9 +77,7 @@ impl<T: Scalar> Cholesky<T> {
         check_hermitian(&self.rows)?;
         self.regularised = 0;
         let rows = &self.rows;
-        for (to, from) in self.numbers.iter_mut().zip(&rows.values) {
-            *to = from.conj();
-        }
+        self.numbers.copy_from_slice(&rows.values);
         for i in 0..rows.nrows {
             let Some(at) = rows.slot(i, i) else { continue };
             let d = rows.values[at].real_part();
@@ -100,58 +93,31 @@ impl<T: Scalar> Cholesky<T> {
 
     fn factor(&mut self) -> Result<()> {
         self.prepare()?;
-        let n = self.rows.nrows;
         let scale = largest(&self.numbers);
-        let delta = if self.positive { 0.0 } else { T::EPSILON.sqrt() * scale };
-        let regularization = LdltRegularization {
-            dynamic_regularization_signs: None,
-            dynamic_regularization_delta: from_f64(delta),
-            dynamic_regularization_epsilon: from_f64(self.pivoting.tolerance.max(T::EPSILON) * scale),
-        };
-        let pattern = SymbolicSparseColMatRef::new_checked(n, n, &self.rows.ptr, None, &self.col);
-        let done = self.symbolic.factorize_numeric_ldlt(
-            &mut self.values,
-            SparseColMatRef::new(pattern, &self.numbers),
-            Side::Upper,
-            regularization,
-            Par::Seq,
-            MemStack::new(&mut self.memory),
-            Default::default(),
-        );
-        if let Err(LdltError::ZeroPivot { index }) = done {
-            return Err(self.breakdown(index, 0.0));
+        // In single precision, as the factor is.
+        let round = |v: f64| T::from_f64(v).real_part();
+        let replacement = (!self.positive).then_some(round(T::EPSILON.sqrt() * scale));
+        let smallest = round(self.pivoting.tolerance.max(T::EPSILON) * scale);
+        match self.eliminate(replacement, smallest) {
+            Ok(()) => self.read_pivots(),
+            Err(k) => Err(self.breakdown(k, self.pivots[k])),
         }
-        self.read_pivots(delta)
     }
 
-    fn read_pivots(&mut self, delta: f64) -> Result<()> {
-        let (mut bad, mut negative, mut replaced) = (None, 0, 0);
-        let replacement = T::from_f64(delta).real_part();
-        let (positive, inverse) = (self.positive, &mut self.inverse);
-        let (rows, tolerance) = (&self.rows, self.pivoting.tolerance);
-        let order = self.symbolic.perm().map(|p| p.arrays().0);
-        each_pivot(&self.nodes, &self.values, |k, d| {
-            inverse[k] = T::from_f64(1.0 / d);
-            negative += (d < 0.0) as usize;
-            replaced += (!positive && d.abs() == replacement) as usize;
-            let small = || {
-                let row = order.map_or(k, |o| o[k]);
-                positive && d <= tolerance * largest(rows.row(row).1)
-            };
-            if bad.is_none() && (!inverse[k].finite() || small()) {
-                bad = Some((k, d));
+    fn read_pivots(&mut self) -> Result<()> {
+        for (k, (inverse, d)) in self.inverse.iter_mut().zip(&self.pivots).enumerate() {
+            *inverse = T::from_f64(1.0 / d);
+            let row = self.fronts.structure.order[k] as usize;
+            let small = || self.positive && *d <= self.pivoting.tolerance * largest(self.rows.row(row).1);
+            if !inverse.finite() || small() {
+                return Err(self.breakdown(k, *d));
             }
-        });
-        self.negative = negative;
-        self.regularised += replaced;
-        match bad {
-            None => Ok(()),
-            Some((k, d)) => Err(self.breakdown(k, d)),
         }
+        Ok(())
     }
 
     fn breakdown(&self, k: usize, d: f64) -> Error {
-        let row = self.symbolic.perm().map_or(k, |p| p.arrays().0[k]);
+        let row = self.fronts.structure.order[k];
         let text = format!("the pivot of row {row} (base 0) is {d:e}");
         if self.positive {
             Error::Indefinite(format!("{text}, must be positive; try a shift, ldlt or lu"))
@@ -164,77 +130,65 @@ impl<T: Scalar> Cholesky<T> {
         // A^T = conj(A), so that A^T x = b is A conj(x) = conj(b).
         let conj = trans == Trans::T && T::IS_COMPLEX;
         let pick = |v: T| if conj { v.conj() } else { v };
+        let order = &self.fronts.structure.order;
         self.scratch.with(|work| {
-            let (z, rest) = work.split_at_mut(x.len());
-            match self.symbolic.perm() {
-                Some(p) => z.iter_mut().zip(p.arrays().0).for_each(|(z, i)| *z = pick(b[*i])),
-                None => z.iter_mut().zip(b).for_each(|(z, b)| *z = pick(*b)),
-            }
-            pulp::Arch::new().dispatch(Substitution { nodes: &self.nodes, values: &self.values, inverse: &self.inverse, x: z, scratch: rest });
-            match self.symbolic.perm() {
-                Some(p) => x.iter_mut().zip(p.arrays().1).for_each(|(x, k)| *x = pick(z[*k])),
-                None => x.iter_mut().zip(z).for_each(|(x, z)| *x = pick(*z)),
-            }
+            let (z, scratch) = work.split_at_mut(x.len());
+            z.iter_mut().zip(order).for_each(|(z, i)| *z = pick(b[*i as usize]));
+            self.substitute(z, scratch);
+            z.iter().zip(order).for_each(|(z, i)| x[*i as usize] = pick(*z));
             Ok(())
         })
     }
-}
 
-/// Calls `see(k, d)` for each pivot in order.
-fn each_pivot<T: Scalar>(nodes: &Supernodes, values: &[T], mut see: impl FnMut(usize, f64)) {
-    let mut from = 0;
-    for s in 0..nodes.count() {
-        let own = nodes.own(s);
-        let ld = own.len() + nodes.pattern(s).len();
-        for j in 0..own.len() {
-            see(own.start + j, values[from + j * (ld + 1)].real_part());
-        }
-        from += ld * own.len();
-    }
-}
-
-/// x <- (L D L^H)^-1 x in the factor's order; `inverse` is D^-1. A struct, because a closure would not be
-/// compiled for the instructions that are chosen at run time.
-struct Substitution<'a, T> {
-    nodes: &'a Supernodes,
-    values: &'a [T],
-    inverse: &'a [T],
-    x: &'a mut [T],
-    scratch: &'a mut [T],
-}
-
-impl<T: Scalar> WithSimd for Substitution<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<I: Simd>(self, _: I) {
-        let Substitution { nodes, values, inverse, x, scratch } = self;
-        let mut from = 0;
-        for s in 0..nodes.count() {
-            let own = nodes.own(s);
-            let ld = own.len() + nodes.pattern(s).len();
-            let block = &values[from..from + ld * own.len()];
-            from += block.len();
-            for j in 0..own.len() {
-                let v = x[own.start + j];
-                for (x, l) in x[own.start + j + 1..own.end].iter_mut().zip(&block[j * ld + j + 1..]) {
-                    *x -= *l * v;
+    /// Multifrontal; `Err` names the column without a pivot. A pivot no larger than `smallest` is replaced
+    /// by a number of modulus `replacement`, if there is one.
+    fn eliminate(&mut self, replacement: Option<f64>, smallest: f64) -> std::result::Result<(), usize> {
+        let Cholesky { positive, fronts, entries, numbers, values, pivots, work, regularised, .. } = self;
+        for s in 0..fronts.count() {
+            let shape = fronts.shape(s);
+            let (begin, end) = (fronts.offset[s], fronts.offset[s + 1]);
+            entries.enter(s, numbers, &mut values[begin..end]);
+            fronts.gather::<T, false>(s, &mut values[begin..end], work);
+            let panel = &mut values[begin..end + SLACK];
+            let pivots = &mut pivots[fronts.structure.own(s)];
+            let (update, scaled) = fronts.update(s, work);
+            let pivot = |j: usize, d: f64| {
+                pivots[j] = d;
+                if let Some(size) = replacement.filter(|_| d.abs() <= smallest) {
+                    *regularised += 1;
+                    pivots[j] = if d < 0.0 { -size } else { size };
                 }
-            }
-            Tall { own: own.clone(), pattern: nodes.pattern(s), values: block, ld, skip: own.len() }.spread(x, scratch);
+                let usable = pivots[j].is_finite() && if *positive { pivots[j] > 0.0 } else { pivots[j] != 0.0 };
+                usable.then_some(pivots[j])
+            };
+            dense_ldl::eliminate(panel, shape, scaled, pivot).map_err(|j| fronts.structure.begin[s] + j)?;
+            dense_ldl::update(panel, shape, update, scaled);
+            invert_lower(panel, shape.tall(), shape.width);
         }
-        for (x, d) in x.iter_mut().zip(inverse) {
-            *x *= *d;
+        Ok(())
+    }
+
+    /// x <- (L D L^H)^-1 x in the factor's order.
+    fn substitute(&self, x: &mut [T], scratch: &mut [T]) {
+        let Cholesky { fronts, values, inverse, .. } = self;
+        for s in 0..fronts.count() {
+            let (own, rows) = (fronts.structure.own(s), fronts.structure.rows(s));
+            let Shape { width, below } = fronts.shape(s);
+            scratch[..width].copy_from_slice(&x[own.clone()]);
+            scratch[width..][..below + SLACK].fill(T::ZERO);
+            lower(&values[fronts.offset[s]..], width + below, width, scratch);
+            x[own].copy_from_slice(&scratch[..width]);
+            scatter(rows, &scratch[width..], x);
         }
-        for s in (0..nodes.count()).rev() {
-            let own = nodes.own(s);
-            let ld = own.len() + nodes.pattern(s).len();
-            let block = &values[from - ld * own.len()..from];
-            from -= block.len();
-            Tall { own: own.clone(), pattern: nodes.pattern(s), values: block, ld, skip: own.len() }.collect::<true>(x, scratch);
-            for j in (0..own.len()).rev() {
-                let (head, tail) = x[own.clone()].split_at_mut(j + 1);
-                head[j] -= tail.iter().zip(&block[j * ld + j + 1..]).fold(T::ZERO, |sum, (x, l)| sum + l.conj() * *x);
+        for s in (0..fronts.count()).rev() {
+            let (own, rows) = (fronts.structure.own(s), fronts.structure.rows(s));
+            let Shape { width, below } = fronts.shape(s);
+            for (v, (x, d)) in scratch.iter_mut().zip(x[own.clone()].iter().zip(&inverse[own.clone()])) {
+                *v = *x * *d;
             }
+            gather(rows, x, &mut scratch[width..]);
+            lower_transposed::<T, true>(&values[fronts.offset[s]..], width + below, width, scratch);
+            x[own].copy_from_slice(&scratch[..width]);
         }
     }
 }
@@ -250,13 +204,13 @@ impl<T: Scalar> Part<T> for Cholesky<T> {
     }
 
     fn entries(&self) -> usize {
-        self.values.len()
+        self.fronts.entries()
     }
 
     fn count(&self, key: &str) -> Option<i64> {
         match key {
-            "flops" => Some(self.nodes.flops()),
-            "negative_pivots" => Some(self.negative as i64),
+            "flops" => Some(self.fronts.flops()),
+            "negative_pivots" => Some(self.pivots.iter().filter(|d| **d < 0.0).count() as i64),
             "regularised_pivots" => Some(self.regularised as i64),
             _ => None,
         }

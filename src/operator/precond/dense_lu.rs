@@ -1,31 +1,34 @@
 //! The dense steps of a supernodal LU factorisation: small ones here, wide ones by faer.
 
+use super::blocks::{blocks, by_width, WIDTH};
+use super::fronts::Shape;
+use crate::linalg::simd::columns::{subtract, subtract_within};
 use crate::runtime::Scalar;
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::lu::partial_pivoting::factor::{lu_in_place, lu_in_place_scratch};
+use faer::linalg::matmul::matmul;
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_unit_lower_triangular_in_place};
-use faer::{MatMut, Par};
+use faer::{Accum, MatMut, MatRef, Par};
 
 /// Columns up to which faer does not pay.
 const NARROW: usize = 24;
+/// Multiplications from which a product pays for a call of faer.
+const LONG: usize = 20_000;
 
 pub fn scratch<T: Scalar>(widest: usize) -> StackReq {
     lu_in_place_scratch::<usize, T>(widest, widest, Par::Seq, Default::default())
 }
 
-/// Factors the top n rows of `left` (n columns) as P^T L U with row interchanges, n being the
-/// length of `swap`; then the other rows of `left` become L = A U^-1 and `right`, which is the
-/// transpose of the rows' right part and has n columns too, becomes (L^-1 P A)^T. The diagonal of
-/// U is inverted. False: there is no usable pivot.
-pub fn factor<T: Scalar>(left: &mut [T], right: &mut [T], swap: &mut [u32], permutation: &mut [usize], memory: &mut MemBuffer) -> bool {
-    let n = swap.len();
-    let (ld, below) = (left.len() / n, right.len() / n);
+/// The columns of a supernode, all of their rows, are followed by the rows right of its diagonal
+/// block, as columns. The block becomes P^T L U with row interchanges, the diagonal of U inverted; the
+/// rows below become L = A U^-1, and those to the right L^-1 P A. False: there is no usable pivot.
+#[inline(always)]
+pub fn factor<T: Scalar>(panel: &mut [T], shape: Shape, swap: &mut [u32], permutation: &mut [usize], memory: &mut MemBuffer) -> bool {
+    let (n, ld, below) = (shape.width, shape.tall(), shape.below);
     if n <= NARROW {
-        return pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || narrow(left, ld, right, below, swap),
-        );
+        return narrow(panel, shape, swap);
     }
+    let (left, right) = panel.split_at_mut(ld * n);
     let (forward, inverse) = permutation.split_at_mut(n);
     let matrix = MatMut::from_column_major_slice_mut(left, ld, n);
     let (mut top, bottom) = matrix.split_at_row_mut(n);
@@ -44,7 +47,7 @@ pub fn factor<T: Scalar>(left: &mut [T], right: &mut [T], swap: &mut [u32], perm
     }
     solve_lower_triangular_in_place(top.as_ref().transpose(), bottom.transpose_mut(), Par::Seq);
     exchange(right, below, swap);
-    let right = MatMut::from_column_major_slice_mut(right, below, n);
+    let right = MatMut::from_column_major_slice_mut(&mut right[..below * n], below, n);
     solve_unit_lower_triangular_in_place(top.as_ref(), right.transpose_mut(), Par::Seq);
     for k in 0..n {
         top[(k, k)] = T::ONE / top[(k, k)];
@@ -54,30 +57,63 @@ pub fn factor<T: Scalar>(left: &mut [T], right: &mut [T], swap: &mut [u32], perm
 
 /// [`factor`] for few columns.
 #[inline(always)]
-fn narrow<T: Scalar>(left: &mut [T], ld: usize, right: &mut [T], below: usize, swap: &mut [u32]) -> bool {
-    let n = swap.len();
-    if !pivot(left, ld, swap) {
+fn narrow<T: Scalar>(panel: &mut [T], shape: Shape, swap: &mut [u32]) -> bool {
+    let (n, ld, below) = (shape.width, shape.tall(), shape.below);
+    if !pivot(panel, ld, swap) {
         return false;
     }
     for j in 0..n {
-        let (before, column) = left.split_at_mut(j * ld);
-        let (top, column) = column[..ld].split_at_mut(n);
-        for i in 0..j {
-            let u = top[i];
-            column.iter_mut().zip(&before[i * ld + n..(i + 1) * ld]).for_each(|(v, l)| *v -= *l * u);
+        for (p, count) in blocks(j) {
+            by_width!(count, take(panel, (p + j * ld, 1), p * ld + n, ld, below, j * ld + n));
         }
         // `pivot` has left the inverse on the diagonal.
-        column.iter_mut().for_each(|v| *v *= top[j]);
+        let inverse = panel[j * (ld + 1)];
+        panel[j * ld + n..(j + 1) * ld].iter_mut().for_each(|v| *v *= inverse);
     }
-    exchange(right, below, swap);
-    for j in 0..n {
-        let (column, after) = right[j * below..].split_at_mut(below);
-        for i in j + 1..n {
-            let l = left[j * ld + i];
-            after[(i - j - 1) * below..][..below].iter_mut().zip(&*column).for_each(|(v, u)| *v -= *u * l);
+    let right = n * ld;
+    exchange(&mut panel[right..], below, swap);
+    for i in 0..n {
+        for (p, count) in blocks(i) {
+            by_width!(count, take(panel, (p * ld + i, ld), right + p * below, below, below, right + i * below));
         }
     }
     true
+}
+
+/// The column at `to` less the products of `K` columns from `from` on with as many numbers, of which the
+/// first place and the step are given.
+#[inline(never)]
+fn take<T: Scalar, const K: usize>(panel: &mut [T], (at, step): (usize, usize), from: usize, ld: usize, rows: usize, to: usize) {
+    let v: [T; K] = std::array::from_fn(|k| panel[at + k * step]);
+    subtract_within(panel, from, ld, rows, v, to);
+}
+
+/// update <- update - L U, with the rows of L below the supernode and the columns of U to the right.
+#[inline(always)]
+pub fn update<T: Scalar>(panel: &[T], shape: Shape, update: &mut [T]) {
+    let Shape { width, below } = shape;
+    let (l, u) = panel.split_at(width * shape.tall());
+    if width * below * below > LONG {
+        let stride = shape.stride();
+        let to = MatMut::from_column_major_slice_with_stride_mut(&mut update[..below * stride], below, below, stride);
+        let left = MatRef::from_column_major_slice_with_stride(&l[width..], below, width, shape.tall());
+        let right = MatRef::from_column_major_slice(&u[..below * width], below, width);
+        matmul(to, Accum::Add, left, right.transpose(), -T::ONE, Par::Seq);
+        return;
+    }
+    for (p, count) in blocks(width) {
+        by_width!(count, full_product(panel, p, shape, update));
+    }
+}
+
+#[inline(never)]
+fn full_product<T: Scalar, const K: usize>(panel: &[T], p: usize, shape: Shape, update: &mut [T]) {
+    let Shape { width, below } = shape;
+    let ld = shape.tall();
+    for j in 0..below {
+        let v: [T; K] = std::array::from_fn(|k| panel[width * ld + (p + k) * below + j]);
+        subtract(&panel[p * ld + width..], ld, below, v, &mut update[j * shape.stride()..]);
+    }
 }
 
 /// Interchanges columns of length `rows`.
@@ -122,61 +158,18 @@ fn pivot<T: Scalar>(a: &mut [T], ld: usize, swap: &mut [u32]) -> bool {
     true
 }
 
-/// The factored rows of a supernode's own; x holds its unknowns.
-pub struct Top<'a, T> {
-    pub values: &'a [T],
-    pub ld: usize,
-    pub swap: &'a [u32],
+/// Interchanges the first entries of a vector.
+#[inline(always)]
+pub fn interchange<T>(x: &mut [T], swap: &[u32]) {
+    for (k, s) in swap.iter().enumerate() {
+        x.swap(k, k + *s as usize);
+    }
 }
 
-impl<T: Scalar> Top<'_, T> {
-    #[inline(always)]
-    fn column(&self, j: usize) -> &[T] {
-        &self.values[j * self.ld..][..self.swap.len()]
-    }
-
-    /// x <- L^-1 P x.
-    #[inline(always)]
-    pub fn solve_lower(&self, x: &mut [T]) {
-        for (k, s) in self.swap.iter().enumerate() {
-            x.swap(k, k + *s as usize);
-        }
-        for j in 0..x.len() {
-            let v = x[j];
-            x[j + 1..].iter_mut().zip(&self.column(j)[j + 1..]).for_each(|(x, l)| *x -= *l * v);
-        }
-    }
-
-    /// x <- U^-1 x.
-    #[inline(always)]
-    pub fn solve_upper(&self, x: &mut [T]) {
-        for j in (0..x.len()).rev() {
-            let column = self.column(j);
-            x[j] *= column[j];
-            let v = x[j];
-            x[..j].iter_mut().zip(column).for_each(|(x, u)| *x -= *u * v);
-        }
-    }
-
-    /// x <- U^-T x.
-    #[inline(always)]
-    pub fn solve_upper_transposed(&self, x: &mut [T]) {
-        for j in 0..x.len() {
-            let column = self.column(j);
-            let sum = x[..j].iter().zip(column).fold(T::ZERO, |sum, (x, u)| sum + *u * *x);
-            x[j] = (x[j] - sum) * column[j];
-        }
-    }
-
-    /// x <- P^T L^-T x.
-    #[inline(always)]
-    pub fn solve_lower_transposed(&self, x: &mut [T]) {
-        for j in (0..x.len()).rev() {
-            let sum = x[j + 1..].iter().zip(&self.column(j)[j + 1..]).fold(T::ZERO, |sum, (x, l)| sum + *l * *x);
-            x[j] -= sum;
-        }
-        for (k, s) in self.swap.iter().enumerate().rev() {
-            x.swap(k, k + *s as usize);
-        }
+/// The inverse of [`interchange`].
+#[inline(always)]
+pub fn interchange_back<T>(x: &mut [T], swap: &[u32]) {
+    for (k, s) in swap.iter().enumerate().rev() {
+        x.swap(k, k + *s as usize);
     }
 }

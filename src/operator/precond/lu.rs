@@ -5,12 +5,13 @@
 //! parts and storage stay while the pattern stays.
 
 use super::lagged::Part;
+use super::ordering::Ordering;
 use super::pivot::{largest, Pivoting};
 use super::pivoted::Pivoted;
 use super::refine::Refine;
 use super::scratch::Vectors;
 use super::static_lu::StaticLu;
-use super::supernodes::wide;
+use super::faer_support::wide;
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::assemble::Assembled;
 use crate::operator::{by_column, Operator, Trans};
@@ -41,7 +42,7 @@ impl<T: Scalar> Lu<T> {
     pub fn new(a: &Operator<T>, options: &Options) -> Result<Self> {
         let rows = Assembled::with_diagonal(a)?;
         let n = rows.nrows;
-        let factor = StaticLu::new(&rows.ptr, &rows.col)?;
+        let factor = StaticLu::new(&rows.ptr, &rows.col, Ordering::new(options))?;
         let mut part = Lu {
             pivoting: Pivoting::new(options),
             refine: Refine::new(options.count("refinements"), n)?,

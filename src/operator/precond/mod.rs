@@ -12,12 +12,13 @@
 //! | `ict` | incomplete L D L^H by size, column by column | Saad, sec. 10.4; Lin, More 1999 |
 //! | `chebyshev` | a polynomial in D^-1 A | Saad, sec. 12.3 |
 //! | `amg` | a V-cycle of smoothed aggregation | Vanek, Mandel, Brezina 1996 |
-//! | `lu` | complete factors | Li, Demmel 2003; faer |
-//! | `llt`, `ldlt` | complete factors L D L^H | faer |
+//! | `lu` | complete factors | Duff, Reid 1983; Li, Demmel 2003; faer |
+//! | `llt`, `ldlt` | complete factors L D L^H | Duff, Reid 1983 |
 //!
 //! Saad is Iterative Methods for Sparse Linear Systems, 2nd ed., SIAM 2003; the others are
 //! Meijerink, van der Vorst, Math. Comp. 31 (1977); Manteuffel, Math. Comp. 34 (1980);
-//! Vanek, Mandel, Brezina, Computing 56 (1996); Lin, More, SIAM J. Sci. Comput. 21 (1999); Li, Demmel, ACM Trans. Math. Softw. 29 (2003).
+//! Vanek, Mandel, Brezina, Computing 56 (1996); Lin, More, SIAM J. Sci. Comput. 21 (1999);
+//! Duff, Reid, ACM Trans. Math. Softw. 9 (1983); Li, Demmel, ACM Trans. Math. Softw. 29 (2003).
 //!
 //! A preconditioner holds its operator and is refreshed by `changed`; in between it lags, which
 //! is legal. A refresh keeps the pattern and the storage. A failed refresh leaves it unusable
@@ -29,10 +30,14 @@
 
 mod amg;
 mod block_jacobi;
+mod blocks;
 mod chebyshev;
 mod cholesky;
+mod dense_ldl;
 mod dense_lu;
+mod faer_support;
 mod fill;
+mod fronts;
 mod ic;
 mod ict;
 mod identity;
@@ -42,6 +47,7 @@ mod jacobi;
 mod lagged;
 mod lu;
 pub mod options;
+mod ordering;
 mod pivot;
 mod pivoted;
 mod refine;
@@ -50,8 +56,8 @@ mod single;
 mod spectrum;
 mod ssor;
 mod static_lu;
-mod supernodes;
 mod sweep;
+mod symbolic;
 mod triangular;
 
 pub use options::PRECONDITIONER;

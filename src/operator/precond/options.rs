@@ -103,6 +103,13 @@ pub static PRECONDITIONER: &[Row] = &[
     row("coarse_size", Type::Int(1, i64::MAX), Default::Int(200), &["amg"], "a level with no more rows than this is factored"),
     row("block_size", Type::Int(1, 64), Default::Int(1), &["amg"], "unknowns a node, numbered one after the other"),
     row(
+        "ordering",
+        Type::Word(&["auto", "amd", "nd", "natural"]),
+        Default::Text("auto"),
+        COMPLETE,
+        "order of elimination: approximate minimum degree, nested dissection, that of the matrix, or (auto) the one of the first two that needs fewer operations",
+    ),
+    row(
         "refinements",
         Type::Int(0, 100),
         Default::Int(0),

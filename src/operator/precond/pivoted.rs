@@ -1,6 +1,6 @@
 //! LU factors with partial pivoting (faer), for matrices that need row interchanges.
 
-use super::supernodes::{buffer, generic};
+use super::faer_support::{buffer, generic};
 use super::scratch::Scratch;
 use crate::operator::Trans;
 use crate::runtime::{Error, Result, Scalar};
