@@ -29,9 +29,9 @@ const PER_ENTRY: f64 = 15e-9;
 
 /// Multigrid in terms of iterations with incomplete factors: a refresh of the hierarchy, an iteration; and how
 /// many of these it takes.
-const AMG_REFRESH: f64 = 10.0;
-const AMG_ITERATION: f64 = 3.0;
-const AMG_ITERATIONS: f64 = 14.0;
+const AMG_REFRESH: f64 = 30.0;
+const AMG_ITERATION: f64 = 4.0;
+const AMG_ITERATIONS: f64 = 12.0;
 
 /// Entries of a complete factor at most.
 const ROOM: f64 = 2e8;
