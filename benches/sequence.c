@@ -9,7 +9,7 @@
  *
  * little-endian. As a careful user runs it: one operator as long as the pattern stays, its values
  * rewritten in place, x = 0 at the start. The true residual is recomputed here. One JSON line; with EACH
- * in the environment also a line a system.
+ * in the environment also a line a system, with REPORT the solver's own report of the last one.
  */
 #include <reknit.h>
 
@@ -137,6 +137,11 @@ int main(int argc, char **argv) {
         }
         double r = true_residual(is_complex, n, ptr, col, val, b, x);
         if (!(r <= worst)) worst = r;
+    }
+    if (getenv("REPORT")) {
+        char report[8000];
+        check(rkn_krylov_report(s, report, sizeof report, NULL));
+        fputs(report, stderr);
     }
     printf("{\"peer\":\"reknit\",\"method\":\"%s\",\"pc\":\"%s\",\"options\":\"%s\",\"systems\":%ld,\"failed\":%d,\"iterations\":%ld,"
            "\"applies\":%ld,\"setup_s\":%.4f,\"solve_s\":%.4f,\"worst_residual\":%.3e}\n",

@@ -170,7 +170,7 @@ int main(int argc, char **argv) {
         if (way == AUTO) check(rkn_krylov_set_string(s, "policy_costs", "measured"));
         const double begun = seconds_now();
         for (int step = 0; step < steps; ++step) {
-            assemble(&a, 0.02 * step);
+            assemble(&a, 0.05 * step);
             check(rkn_operator_changed(A));
             if (way == EVERY_STEP || (way == FIRST_STEP && step == 0)) check(rkn_operator_changed(M));
             check(rkn_krylov_solve(s, A, M, b, x));

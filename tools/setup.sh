@@ -88,6 +88,7 @@ usable_python() {
   return 1
 }
 has_python() { usable_python >/dev/null; }
+has_hypre() { [ -e /usr/include/hypre/HYPRE.h ]; }
 has_mpi() { have mpirun && have mpicc && includes mpicc mpi.h c; }
 
 need_build() {
@@ -103,6 +104,7 @@ need_test() {
   need pkg-config have pkg-config
   need binutils have readelf
   need "libopenmpi-dev openmpi-bin" has_mpi
+  need libhypre-dev has_hypre
   need valgrind have valgrind
   need cmake have cmake
 }

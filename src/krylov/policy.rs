@@ -474,7 +474,7 @@ impl Policy {
         let unit = if measured { "s" } else { "nominal s" };
         if let Some(survey) = &self.survey {
             let kind = if survey.hermitian { "Hermitian" } else { "not Hermitian" };
-            writeln!(out, "matrix: {} rows, {} entries, {kind}; its graph has {} levels, {} vertices in the widest", survey.n, survey.entries, survey.levels, survey.width)?;
+            writeln!(out, "matrix: {} rows, {} entries, {kind}; its graph has {} levels, separators of some {:.0} vertices", survey.n, survey.entries, survey.levels, survey.width)?;
             for class in CLASSES {
                 let now = if class == self.class { ", in use" } else { "" };
                 match self.observed[class as usize] {
@@ -517,6 +517,8 @@ impl Policy {
     fn observe(&mut self, survey: &Survey, cost: f64) {
         for (class, observed) in CLASSES.into_iter().zip(&mut self.observed) {
             *observed = match *observed {
+                // An average already, of one preconditioner.
+                Some(_) if class == self.class && class != Incomplete && self.age.systems >= 4.0 => Some(cost),
                 Some(old) if class == self.class => Some(0.7 * old + 0.3 * cost),
                 None if class == self.class => Some(cost),
                 // Times change.
@@ -585,11 +587,14 @@ fn survey<T: Scalar>(a: &Operator<T>, entries: f64) -> Result<Survey> {
             (levels, width) = (levels.max(more), width.max(wide));
         }
     }
+    // A graph of two dimensions has separators of about the root of n, however ragged its levels are.
+    let planar = n as f64 <= 1.5 * (levels as f64).powi(2);
+    let width = if planar { (width as f64).min((n as f64).sqrt()) } else { width as f64 };
     Ok(Survey {
         n: n as f64,
         entries,
         size: size_of::<T>() as f64,
-        width: width as f64,
+        width,
         levels: levels as f64,
         hermitian: is_hermitian(a)?,
     })

@@ -354,9 +354,9 @@ impl<T: Scalar> Problem<'_, T> {
     /// Whether the attempt, going on at its average rate, would need twice the iterations that it is
     /// worth.
     fn is_hopeless(&self, norm: f64) -> bool {
-        const LOOK: usize = 5;
         let done = self.counts.iterations - self.begun;
-        if self.worth == usize::MAX || done < LOOK {
+        // The residual of a short recurrence may rise at first.
+        if self.worth == usize::MAX || done < 5.max(self.worth / 4) {
             return false;
         }
         let (gained, wanted) = ((self.first_norm / norm).ln(), (self.first_norm / self.target).ln());

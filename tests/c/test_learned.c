@@ -450,6 +450,183 @@ static void prolongated(void) {
     rkn_operator_destroy(coarse), rkn_operator_destroy(fine);
 }
 
+/* ---- what the memory looks like: a diagonal matrix, whose eigenvalues are its entries ---- */
+static double real_of(const rkn_krylov *s, const char *key) {
+    double v = NAN;
+    CHECK_OK(rkn_krylov_get_real(s, key, &v));
+    return v;
+}
+
+static void diagnosed(void) {
+    enum { n = 600, k = 6 };
+    static const char *const methods[] = {"gcrodr", "rcg", "rminres"};
+    double d[n], b[n], x[n], re[k + 1], im[k + 1], angles[k + 1];
+    for (int i = 0; i < n; ++i) d[i] = i < k ? 0.01 * (i + 1) : 1 + (double)i / n, b[i] = uniform();
+    rkn_operator *A = NULL;
+    CHECK_OK(rkn_operator_create_diagonal(NULL, RKN_F64, n, d, RKN_BORROW, &A));
+    CHECK_OK(rkn_operator_set_int(A, "hermitian", 1));
+    for (int m = 0; m < 3; ++m) {
+        rkn_krylov *s = solver(methods[m], "restart=40 recycle=6 rtol=1e-10");
+        int64_t count_ = -1;
+        CHECK_OK(rkn_krylov_solve(s, A, NULL, b, x));
+        CHECK_OK(rkn_krylov_ritz_values(s, NULL, NULL, 0, &count_));
+        CHECK(count_ == 0);    /* not asked for */
+        CHECK_OK(rkn_krylov_set_string(s, "diagnostics", "on"));
+        for (int again = 0; again < 3; ++again) {
+            for (int i = 0; i < n; ++i) b[i] = uniform();
+            if (again == 2) CHECK_OK(rkn_krylov_forget(s));
+            CHECK_OK(rkn_krylov_solve(s, A, NULL, b, x));
+        }
+        CHECK_OK(rkn_krylov_ritz_values(s, re, im, k + 1, &count_));
+        CHECK(count_ == k);
+        for (int j = 0; j < k; ++j)
+            if (!CHECK(fabs(re[j] - d[j]) < 1e-6 && fabs(im[j]) < 1e-6)) printf("    %s: Ritz value %g + %g i, eigenvalue %g\n", methods[m], re[j], im[j], d[j]);
+        /* another solve with the same matrix: the space stays what it was */
+        for (int i = 0; i < n; ++i) b[i] = uniform();
+        CHECK_OK(rkn_krylov_solve(s, A, NULL, b, x));
+        CHECK_OK(rkn_krylov_angles(s, angles, k + 1, &count_));
+        if (count_) CHECK(count_ == k && angles[0] >= 0 && angles[k - 1] < 1e-3);
+        /* half of the space replaced by vectors at right angles to all that matters: as many angles are right */
+        double *U = vector_of(RKN_F64, n * k);
+        for (int j = 0; j < k; ++j) U[j * n + (j < 3 ? j : n - 1 - j)] = 1;
+        CHECK_OK(rkn_krylov_forget(s));
+        CHECK_OK(rkn_krylov_set_space(s, RKN_F64, n, k, U, n));
+        CHECK_OK(rkn_krylov_set_int(s, "restart", 60));
+        CHECK_OK(rkn_krylov_solve(s, A, NULL, b, x));
+        CHECK_OK(rkn_krylov_angles(s, angles, k + 1, &count_));
+        if (!CHECK(count_ == k && angles[2] < 1e-3 && angles[3] > 1.5))
+            printf("    %s: %d angles, %g %g %g %g %g %g\n", methods[m], (int)count_, angles[0], angles[1], angles[2], angles[3], angles[4], angles[5]);
+        CHECK_REFUSED(rkn_krylov_angles(s, angles, k - 1, NULL), RKN_ERR_SIZE, "rkn_krylov_angles", "cap");
+        CHECK_REFUSED(rkn_krylov_angles(NULL, angles, k, NULL), RKN_ERR_NULL, "rkn_krylov_angles", "s");
+        CHECK_REFUSED(rkn_krylov_ritz_values(s, re, NULL, k, NULL), RKN_ERR_NULL, "rkn_krylov_ritz_values", "im");
+        char text[4000];
+        CHECK_OK(rkn_krylov_report(s, text, sizeof text, NULL));
+        CHECK(strstr(text, methods[m]) && strstr(text, "converged") && strstr(text, "Ritz values of 6") && strstr(text, "angles"));
+        free(U);
+        rkn_krylov_destroy(s);
+    }
+    rkn_operator_destroy(A);
+    CHECK_REFUSED(rkn_krylov_report(NULL, NULL, 0, NULL), RKN_ERR_NULL, "rkn_krylov_report", "s");
+
+    /* what is promised about orthogonality: to the rounding of the stored precision; in one pass nothing */
+    sequence *q = sequence_make(RKN_F64, 30, 0);
+    A = sequence_operator(q);
+    double *y = vector_of(RKN_F64, N);
+    for (int m = 0; m < 2; ++m) {
+        static const char *const options[] = {"restart=100 diagnostics=on rtol=1e-12", "restart=100 diagnostics=on rtol=1e-12 orthogonalization=once",
+                                              "restart=100 diagnostics=on basis=single"};
+        double loss[3];
+        for (int o = 0; o < 3; ++o) {
+            rkn_krylov *s = solver(m ? "gcrodr" : "gmres", options[o]);
+            CHECK_OK(rkn_krylov_solve(s, A, NULL, q->b, y));
+            loss[o] = real_of(s, "orthogonality_loss");
+            rkn_krylov_destroy(s);
+        }
+        if (!CHECK(loss[0] > 0 && loss[0] < 1e-13 && loss[1] > 10 * loss[0] && loss[2] > 1e-9 && loss[2] < 3e-6))
+            printf("    %s: %.1e delayed, %.1e once, %.1e in single precision\n", m ? "gcrodr" : "gmres", loss[0], loss[1], loss[2]);
+    }
+    /* auto says what it weighed */
+    rkn_krylov *s = solver("auto", NULL);
+    char text[4000];
+    CHECK_OK(rkn_krylov_solve(s, A, NULL, q->b, y));
+    CHECK_OK(rkn_krylov_report(s, text, sizeof text, NULL));
+    CHECK(strstr(text, "576 rows") && strstr(text, "complete factors") && strstr(text, "attempt 1: ") && strstr(text, "iterations: converged"));
+    rkn_krylov_destroy(s), rkn_operator_destroy(A);
+    sequence_free(q), free(y);
+}
+
+/* A preconditioner of the caller's: what may refresh it, and how that fails. */
+typedef struct owned {
+    const double *d;
+    double inverse[50];
+    int refreshes, released, fails;
+} owned;
+static int32_t owned_apply(void *user, rkn_trans op, int64_t ncols, const void *x, int64_t ldx, void *y, int64_t ldy) {
+    (void)op;
+    for (int64_t j = 0; j < ncols; ++j)
+        for (int i = 0; i < 50; ++i) ((double *)y)[j * ldy + i] = ((owned *)user)->inverse[i] * ((const double *)x)[j * ldx + i];
+    return 0;
+}
+static int32_t owned_refresh(void *user) {
+    owned *o = user;
+    ++o->refreshes;
+    for (int i = 0; i < 50; ++i) o->inverse[i] = 1 / o->d[i];
+    return o->fails;
+}
+static void owned_release(void *user) { ++((owned *)user)->released; }
+
+static void refreshed(void) {
+    double d[50], b[50], x[50];
+    owned o = {d, {0}, 0, 0, 0};
+    rkn_operator *A = NULL, *M = NULL;
+    for (int i = 0; i < 50; ++i) d[i] = 1 + i * i, b[i] = 1;
+    CHECK_OK(rkn_operator_create_diagonal(NULL, RKN_F64, 50, d, RKN_BORROW, &A));
+    CHECK_OK(rkn_operator_create_callback(NULL, RKN_F64, 50, 50, owned_apply, &o, NULL, &M));
+    const char *f = "rkn_operator_set_refresh";
+    CHECK_REFUSED(rkn_operator_set_refresh(NULL, owned_refresh, &o, owned_release), RKN_ERR_NULL, f, "M");
+    CHECK_REFUSED(rkn_operator_set_refresh(A, owned_refresh, &o, owned_release), RKN_ERR_STATE, f, "");
+    CHECK(o.released == 0);
+    CHECK_OK(rkn_operator_set_refresh(M, owned_refresh, &o, owned_release));
+    CHECK_OK(rkn_operator_changed(M));
+    CHECK(o.refreshes == 1);
+    rkn_krylov *s = solver("cg", NULL), *t = solver("auto", "initial_guess=zero");
+    CHECK_OK(rkn_krylov_solve(s, A, M, b, x));
+    CHECK(count(s, "iterations") == 1 && o.refreshes == 1);    /* only "auto" calls it by itself */
+    CHECK_OK(rkn_krylov_solve(t, A, M, b, x));
+    CHECK(count(t, "iterations") == 1 && o.refreshes == 2);
+    CHECK_OK(rkn_krylov_solve(t, A, M, b, x));
+    CHECK(o.refreshes == 2);    /* nothing has changed */
+    for (int i = 0; i < 50; ++i) d[i] = 1 + (49 - i) * (49 - i);
+    CHECK_OK(rkn_operator_changed(A));
+    CHECK_OK(rkn_krylov_solve(t, A, M, b, x));
+    CHECK(o.refreshes == 3);    /* the old one was hopeless */
+    for (int i = 0; i < 50; ++i) CHECK(fabs(x[i] * d[i] - 1) < 1e-7);
+    o.fails = 5;
+    CHECK_REFUSED(rkn_operator_changed(M), RKN_ERR_CALLBACK, "rkn_operator_changed", "refresh");
+    CHECK_OK(rkn_krylov_forget(t));
+    CHECK_REFUSED(rkn_krylov_solve(t, A, M, b, x), RKN_ERR_CALLBACK, "rkn_krylov_solve", "refresh");
+    CHECK(count(t, "callback_status") == 5);
+    CHECK_OK(rkn_operator_set_refresh(M, NULL, NULL, NULL));
+    CHECK(o.released == 1);
+    CHECK_OK(rkn_krylov_solve(t, A, M, b, x));
+    rkn_krylov_destroy(s), rkn_krylov_destroy(t), rkn_operator_destroy(A), rkn_operator_destroy(M);
+}
+
+/* An operator announced as changed that has not: found out by one apply. */
+static void probed(void) {
+    double b[L], x[L];
+    int products = 0;
+    rkn_operator *A = NULL;
+    CHECK_OK(rkn_operator_create_callback(NULL, RKN_F64, L, L, laplacian, &products, NULL, &A));
+    for (int probe = 0; probe < 2; ++probe) {
+        rkn_krylov *s = solver("gcrodr", probe ? "restart=60 recycle=8 probe=on" : "restart=60 recycle=8");
+        for (int step = 0; step < 4; ++step) {
+            for (int i = 0; i < L; ++i) b[i] = uniform();
+            CHECK_OK(rkn_operator_changed(A));
+            CHECK_OK(rkn_krylov_solve(s, A, NULL, b, x));
+            if (step && !CHECK(count(s, "recycle_applies") == (probe ? 1 : count(s, "recycled"))))
+                printf("    probe %d: %d applies for %d vectors\n", probe, (int)count(s, "recycle_applies"), (int)count(s, "recycled"));
+        }
+        rkn_krylov_destroy(s);
+    }
+    rkn_operator_destroy(A);
+    /* one that does change is not taken for the old one */
+    sequence *q = sequence_make(RKN_F64, 3, 0);
+    A = sequence_operator(q);
+    double *y = vector_of(RKN_F64, N);
+    rkn_krylov *s = solver("gcrodr", "restart=20 recycle=6 probe=on");
+    for (int step = 0; step < 8; ++step) {
+        sequence_fill(q, step);
+        CHECK_OK(rkn_operator_changed(A));
+        CHECK_OK(rkn_krylov_solve(s, A, NULL, q->b, y));
+        CHECK(residual(q, y) < 2e-8);
+        if (step) CHECK(count(s, "recycle_applies") >= 6);
+        if (step == 4) CHECK(count(s, "recycle_applies") <= 7);    /* seldom tried where it was in vain */
+    }
+    rkn_krylov_destroy(s), rkn_operator_destroy(A);
+    sequence_free(q), free(y);
+}
+
 /* ---- from inside a solve ---- */
 typedef struct inside {
     rkn_krylov *s;
@@ -490,6 +667,9 @@ int main(void) {
     rolled_back();
     given();
     prolongated();
+    diagnosed();
+    refreshed();
+    probed();
     inside_a_solve();
     return done();
 }

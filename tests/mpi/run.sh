@@ -45,7 +45,7 @@ mkdir -p "$build"
 compile() {                                    # NAME SOURCE FLAG...
   local name=$1 source=$2
   shift 2
-  mpicc -O1 -g -Wall -Wextra -pedantic -Wstrict-prototypes -Werror -Iinclude "$@" "$source" -o "$build/$name" "${link[@]}" && return
+  mpicc -O1 -g -Wall -Wextra -pedantic -Wstrict-prototypes -Werror -Iinclude "$source" -o "$build/$name" "$@" "${link[@]}" && return
   fail "$name does not compile"
   return 1
 }
@@ -130,5 +130,21 @@ if compile mpi_poisson examples/mpi_poisson.c -std=c99; then
       fail "mpi_poisson on $ranks ranks"
     fi
   done
+fi
+
+# The caller's own AMG: where hypre is at hand, "auto" solves with fewer set-ups than steps and fewer iterations than
+# the first set-up kept for good.
+hypre=$(for folder in /usr/include/hypre /usr/include; do [ -e "$folder/HYPRE_parcsr_ls.h" ] && echo "$folder" && break; done)
+if [ -z "$hypre" ]; then
+  echo "tests/mpi: no hypre here, its example skipped (Debian: apt install libhypre-dev)"
+elif compile hypre_amg examples/hypre_amg.c -std=c11 -D_POSIX_C_SOURCE=200809L -isystem "$hypre" -lHYPRE; then
+  out=$build/hypre_amg.out
+  if OMP_NUM_THREADS=1 timeout -k 5 "$limit" "${launch[@]}" -n 1 "$build/hypre_amg" 16 10 >"$out" 2>&1 </dev/null &&
+    awk '/^CG, set up once/ { once = $6 } /^auto/ { setups = $2; its = $3 } END { exit !(setups >= 1 && setups < 10 && its > 0 && its <= once) }' "$out"; then
+    passed=$((passed + 1))
+  else
+    cat "$out"
+    fail "hypre_amg"
+  fi
 fi
 finish
