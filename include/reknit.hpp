@@ -29,8 +29,8 @@
  * Errors.   A negative status throws rkn::error, with the status and the library's message. A positive one (stopped
  *     short of the tolerance, x delivered) comes back in the result of solve.
  *
- * Callables. Operators, reductions, inner products, monitors, convergence tests and log sinks may be any callable.
- *     They run on the thread that called the library. An exception that one of them throws is kept, the library is
+ * Callables. Operators, refreshes, prolongations, reductions, inner products, monitors, convergence tests and log
+ *     sinks may be any callable. They run on the thread that called the library. An exception that one of them throws is kept, the library is
  *     told to stop, and the exception is thrown again when the C function has returned; the handles stay usable.
  */
 #ifndef REKNIT_HPP
@@ -262,6 +262,21 @@ template <class F> std::string string_from(F &&f) {
         });
         s.resize(need > 0 ? static_cast<std::size_t>(need) - 1 : 0);
         if (need <= cap) return s;
+    }
+}
+
+// Elements from a C function that takes room for them and tells how many there are.
+template <class T, class F> std::vector<T> vector_from(F &&f) {
+    std::vector<T> v;
+    for (;;) {
+        std::int64_t need = 0;
+        const std::int64_t cap = static_cast<std::int64_t>(v.size());
+        call([&] {
+            const rkn_status rc = f(cap ? v.data() : nullptr, cap, &need);
+            return rc == RKN_ERR_SIZE && need > cap ? RKN_OK : rc;
+        });
+        v.resize(static_cast<std::size_t>(need));
+        if (need <= cap) return v;
     }
 }
 
@@ -631,6 +646,17 @@ public:
         detail::call([&] { return rkn_operator_changed(get()); });
     }
 
+    /* f() brings a preconditioner made by Operator::from up to date when changed() is called on it, or when a solver
+       with the method "auto" finds that this pays; f returns nothing, or an integer that ends the call unless it
+       is 0. */
+    template <class F> void set_refresh(F f) {
+        detail::keep(std::make_unique<F>(std::move(f)),
+                     [&](void *user) { return rkn_operator_set_refresh(get(), refresh<F>, user, detail::release<F>); });
+    }
+    void clear_refresh() {
+        detail::call([&] { return rkn_operator_set_refresh(get(), nullptr, nullptr, nullptr); });
+    }
+
     /* New numbers for a copied matrix, in the layout of its creation (coo, matrix_market: of the assembled rows). */
     template <class V> void set_values(const V &values) {
         need_scalar<detail::value<const V>>("Operator::set_values", "values");
@@ -810,6 +836,10 @@ private:
         });
     }
 
+    template <class F> static std::int32_t refresh(void *user) {
+        return detail::guarded([&] { return detail::result_of(*static_cast<F *>(user)); });
+    }
+
     template <class V> static auto as_columns(V &v) {
         if constexpr (detail::is_columns<std::remove_cv_t<V>>::value) {
             return v;
@@ -884,7 +914,7 @@ private:
     const rkn_request *r_;
 };
 
-/* A linear solver with memory: "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg" or "cocr". */
+/* A linear solver with memory: "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr" or "auto". */
 class Krylov {
 public:
     explicit Krylov(text method, context_ref ctx = {}) {
@@ -1035,17 +1065,9 @@ public:
 
     /* Residual norms of the last solve, the first one before any iteration. */
     std::vector<double> history() const {
-        std::vector<double> norms;
-        for (;;) {
-            std::int64_t need = 0;
-            const std::int64_t cap = detail::length(norms);
-            detail::call([&] {
-                const rkn_status rc = rkn_krylov_history(get(), cap ? norms.data() : nullptr, cap, &need);
-                return rc == RKN_ERR_SIZE && need > cap ? RKN_OK : rc;
-            });
-            norms.resize(static_cast<std::size_t>(need));
-            if (need <= cap) return norms;
-        }
+        return detail::vector_from<double>([&](double *norms, std::int64_t cap, std::int64_t *need) {
+            return rkn_krylov_history(get(), norms, cap, need);
+        });
     }
 
     /* Throws the memory away, keeps the options. */
@@ -1056,6 +1078,94 @@ public:
     std::string view() const {
         return detail::string_from(
             [&](char *buf, std::int64_t cap, std::int64_t *need) { return rkn_krylov_view(get(), buf, cap, need); });
+    }
+
+    /* How the last solve went and why. */
+    std::string report() const {
+        return detail::string_from(
+            [&](char *buf, std::int64_t cap, std::int64_t *need) { return rkn_krylov_report(get(), buf, cap, need); });
+    }
+    /* The (harmonic) Ritz values of the vectors kept, the smallest in modulus first; with diagnostics=on. */
+    std::vector<std::complex<double>> ritz_values() const {
+        std::vector<double> im;
+        const std::vector<double> re =
+            detail::vector_from<double>([&](double *real, std::int64_t cap, std::int64_t *need) {
+                im.resize(static_cast<std::size_t>(cap));
+                return rkn_krylov_ritz_values(get(), real, cap ? im.data() : nullptr, cap, need);
+            });
+        std::vector<std::complex<double>> values;
+        for (std::size_t i = 0; i < re.size(); ++i) values.emplace_back(re[i], im[i]);
+        return values;
+    }
+    /* The principal angles between the space before its last update and after it, ascending; with diagnostics=on. */
+    std::vector<double> angles() const {
+        return detail::vector_from<double>([&](double *angles, std::int64_t cap, std::int64_t *need) {
+            return rkn_krylov_angles(get(), angles, cap, need);
+        });
+    }
+
+    /* The learned space for systems of order n: columns of n elements, one after the other, the most wanted first. */
+    template <class T = double> std::vector<T> space(std::int64_t n) const {
+        std::int64_t count = 0;
+        detail::call([&] { return rkn_krylov_get_space(get(), detail::tag<T>, n, 0, nullptr, n, &count); });
+        std::vector<T> U(static_cast<std::size_t>(detail::product(n, count)));
+        detail::call([&] {
+            return rkn_krylov_get_space(get(), detail::tag<T>, n, count, count ? U.data() : nullptr, n, &count);
+        });
+        return U;
+    }
+    /* The space to start the next solve with: rkn::columns, or one vector. Copied. */
+    template <class V> void set_space(const V &vectors) {
+        const auto v = Operator::as_columns(vectors);
+        using T = std::remove_cv_t<std::remove_pointer_t<decltype(v.data())>>;
+        detail::call([&] {
+            return rkn_krylov_set_space(get(), detail::tag<T>, v.rows(), v.cols(), v.data(), v.ld());
+        });
+    }
+    /* Keeps the first ncols vectors at most. */
+    void truncate(std::int64_t ncols) {
+        detail::call([&] { return rkn_krylov_truncate(get(), ncols); });
+    }
+    /* Carries what was learned over to a mesh of n unknowns by f(rkn::span<const T> x, rkn::span<T> y), which writes
+       into y the vector x on that mesh. f returns nothing, or an integer that ends the call unless it is 0. T is
+       the element type of the systems solved. */
+    template <class T = double, class F> void prolongate(std::int64_t n, F &&f) {
+        // Functions have no address that a void * may hold; this has.
+        auto held = [&f](span<const T> x, span<T> y) { return f(x, y); };
+        std::int64_t count = 0;
+        detail::call([&] {
+            // The library hands out plain addresses: a wrong T is found here or never.
+            const rkn_status rc = rkn_krylov_get_space(get(), detail::tag<T>, 0, 0, nullptr, 0, &count);
+            if (rc < 0) return rc;
+            return rkn_krylov_prolongate(get(), n, prolongation<T, decltype(held)>, &held);
+        });
+    }
+
+    /* What was learned, as bytes that are the same on every machine. */
+    std::vector<std::byte> save() {
+        return detail::vector_from<std::byte>([&](std::byte *bytes, std::int64_t cap, std::int64_t *need) {
+            return rkn_krylov_save(get(), bytes, cap, need);
+        });
+    }
+    /* The state that save saved, into a solver with the same options; A and M are those of its last solve. */
+    template <class Bytes> void load(const Operator &A, const Bytes &bytes) { load_with(A, nullptr, bytes); }
+    template <class Bytes> void load(const Operator &A, const Operator &M, const Bytes &bytes) {
+        need_operator("Krylov::load", M);
+        load_with(A, M.get(), bytes);
+    }
+    /* A solver with the same options and in the same state, without monitor and convergence test. */
+    Krylov clone() {
+        Krylov s{nullptr};
+        detail::call([&] { return rkn_krylov_clone(get(), s.handle_.out()); });
+        return s;
+    }
+    /* Marks the state that rollback goes back to. */
+    void mark() {
+        detail::call([&] { return rkn_krylov_mark(get()); });
+    }
+    /* As if the solves since mark had not been. */
+    void rollback() {
+        detail::call([&] { return rkn_krylov_rollback(get()); });
     }
 
     /* The i-th option of the registry, nothing past the end. */
@@ -1111,6 +1221,22 @@ private:
                       get_real("residual_norm"),
                       get_real("relative_residual"),
                       std::move(message)};
+    }
+
+    template <class Bytes> void load_with(const Operator &A, const rkn_operator *M, const Bytes &bytes) {
+        static_assert(sizeof(detail::element<const Bytes>) == 1, "a state is saved as bytes");
+        detail::call([&] {
+            return rkn_krylov_load(get(), A.get(), M, std::data(bytes), detail::length(bytes));
+        });
+    }
+
+    template <class T, class F>
+    static std::int32_t prolongation(void *user, std::int64_t n, const void *x, std::int64_t n_new, void *y) {
+        return detail::guarded([&] {
+            return detail::result_of(*static_cast<F *>(user),
+                                     span<const T>(static_cast<const T *>(x), static_cast<std::size_t>(n)),
+                                     span<T>(static_cast<T *>(y), static_cast<std::size_t>(n_new)));
+        });
     }
 
     template <class F> static std::int32_t monitor(void *user, const rkn_progress *progress) {
