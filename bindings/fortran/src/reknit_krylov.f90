@@ -47,11 +47,25 @@ module reknit_krylov
     procedure :: history
     procedure :: forget
     procedure :: view
+    procedure :: report
+    procedure :: ritz_values
+    procedure :: angles
+    procedure, private :: get_space_f32, get_space_f64, get_space_c32, get_space_c64
+    generic :: get_space => get_space_f32, get_space_f64, get_space_c32, get_space_c64
+    procedure, private :: set_space_f32, set_space_f64, set_space_c32, set_space_c64
+    generic :: set_space => set_space_f32, set_space_f64, set_space_c32, set_space_c64
+    procedure :: truncate
+    procedure :: prolongate
+    procedure :: save => save_bytes
+    procedure :: load => load_bytes
+    procedure :: clone
+    procedure :: mark
+    procedure :: rollback
   end type rkn_krylov_t
 
 contains
 
-  ! method: cg, minres, gmres, bicgstab, gcrodr, rcg, rminres, idr, cocg, cocr
+  ! method: auto, cg, minres, gmres, bicgstab, gcrodr, rcg, rminres, idr, cocg, cocr
   recursive subroutine create(self, method, ctx, stat, errmsg)
     class(rkn_krylov_t), intent(inout) :: self
     character(*), intent(in) :: method
@@ -576,6 +590,277 @@ contains
     call outcome%take(rkn_krylov_forget(self%handle))
     call settle(outcome, stat, errmsg)
   end subroutine forget
+
+  ! How the last solve went and why, in words.
+  recursive subroutine report(self, text, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    character(:), allocatable, intent(inout) :: text
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    character(:), allocatable :: buffer
+    integer(int64) :: need
+    need = 0
+    call buffer_for(rkn_krylov_report(self%handle, cap=0_int64, need=need), need, buffer, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_report(self%handle, buffer, need))
+    if (outcome%good()) text = buffer(:need - 1)
+    call settle(outcome, stat, errmsg)
+  end subroutine report
+
+  ! Ritz values of the vectors kept, with diagnostics=on.
+  recursive subroutine ritz_values(self, values, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    complex(real64), allocatable, intent(inout) :: values(:)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    real(real64), allocatable, target :: re(:), im(:)
+    integer(int64) :: need
+    need = 0
+    call outcome%take(rkn_krylov_ritz_values(self%handle, c_null_ptr, c_null_ptr, 0_int64, need))
+    allocate (re(need), im(need))
+    if (outcome%good() .and. need > 0) &
+      call outcome%take(rkn_krylov_ritz_values(self%handle, c_loc(re), c_loc(im), need, need))
+    if (outcome%good()) values = cmplx(re, im, real64)
+    call settle(outcome, stat, errmsg)
+  end subroutine ritz_values
+
+  ! Principal angles between the spaces before and after the last update, with diagnostics=on.
+  recursive subroutine angles(self, radians, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    real(real64), allocatable, target, intent(inout) :: radians(:)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    real(real64), allocatable, target :: buffer(:)
+    integer(int64) :: need
+    need = 0
+    call outcome%take(rkn_krylov_angles(self%handle, c_null_ptr, 0_int64, need))
+    allocate (buffer(need))
+    if (outcome%good() .and. need > 0) call outcome%take(rkn_krylov_angles(self%handle, c_loc(buffer), need, need))
+    if (outcome%good()) radians = buffer
+    call settle(outcome, stat, errmsg)
+  end subroutine angles
+
+  ! The first ncols vectors of the learned space at most.
+  recursive subroutine truncate(self, ncols, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer, intent(in) :: ncols
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_truncate(self%handle, int(ncols, int64)))
+    call settle(outcome, stat, errmsg)
+  end subroutine truncate
+
+  ! Carries what was learned over to n unknowns. prolongate: c_funloc of a module procedure with bind(c),
+  !   integer(c_int32_t) function f(user, n, x, n_new, y), x and y addresses of n and n_new numbers.
+  recursive subroutine prolongate(self, n, function_address, user, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer(int64), intent(in) :: n
+    type(c_funptr), intent(in) :: function_address
+    type(c_ptr), intent(in) :: user
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_prolongate(self%handle, n, function_address, user))
+    call settle(outcome, stat, errmsg)
+  end subroutine prolongate
+
+  ! What was learned, as bytes that are the same on every machine.
+  recursive subroutine save_bytes(self, bytes, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer(c_int8_t), allocatable, target, intent(inout) :: bytes(:)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    integer(c_int8_t), allocatable, target :: buffer(:)
+    integer(int64) :: need
+    need = 0
+    call outcome%take(rkn_krylov_save(self%handle, c_null_ptr, 0_int64, need))
+    allocate (buffer(need))
+    if (outcome%good() .and. need > 0) call outcome%take(rkn_krylov_save(self%handle, c_loc(buffer), need, need))
+    if (outcome%good()) bytes = buffer
+    call settle(outcome, stat, errmsg)
+  end subroutine save_bytes
+
+  ! The state that save saved, into a solver with the same options. A and M stand for the operators of the last
+  ! solve before it was saved.
+  recursive subroutine load_bytes(self, A, bytes, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    integer(c_int8_t), contiguous, target, intent(in) :: bytes(:)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_load(self%handle, A%handle, preconditioner(M), c_loc(bytes), size(bytes, kind=int64)))
+    call settle(outcome, stat, errmsg)
+  end subroutine load_bytes
+
+  ! other becomes a solver with the same options and in the same state.
+  recursive subroutine clone(self, other, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_krylov_t), intent(inout) :: other
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: handle
+    call outcome%take(rkn_krylov_clone(self%handle, handle))
+    if (outcome%good()) then
+      call other%destroy()
+      other%handle = handle
+      other%inner_tag = self%inner_tag
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine clone
+
+  ! Marks the present state, to be rolled back to when a step is rejected.
+  recursive subroutine mark(self, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_mark(self%handle))
+    call settle(outcome, stat, errmsg)
+  end subroutine mark
+
+  recursive subroutine rollback(self, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_rollback(self%handle))
+    call settle(outcome, stat, errmsg)
+  end subroutine rollback
+
+  ! The learned space, n x k, for systems of order n.
+  recursive subroutine get_space_f32(self, n, U, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer, intent(in) :: n
+    real(real32), allocatable, target, intent(inout) :: U(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    real(real32), allocatable, target :: buffer(:, :)
+    integer(int64) :: k
+    k = 0
+    call outcome%take(rkn_krylov_get_space(self%handle, RKN_F32, int(n, int64), 0_int64, c_null_ptr, int(n, int64), k))
+    allocate (buffer(n, k))
+    if (outcome%good() .and. k > 0) call outcome%take(rkn_krylov_get_space(self%handle, RKN_F32, int(n, int64), k, &
+        c_loc(buffer), int(n, int64), k))
+    if (outcome%good()) U = buffer
+    call settle(outcome, stat, errmsg)
+  end subroutine get_space_f32
+
+  ! A space for the next solve to start with: the columns of U, copied.
+  recursive subroutine set_space_f32(self, U, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    real(real32), contiguous, target, intent(in) :: U(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    integer(int64) :: n
+    n = size(U, 1, int64)
+    call outcome%take(rkn_krylov_set_space(self%handle, RKN_F32, n, size(U, 2, int64), c_loc(U), n))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_space_f32
+
+  ! The learned space, n x k, for systems of order n.
+  recursive subroutine get_space_f64(self, n, U, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer, intent(in) :: n
+    real(real64), allocatable, target, intent(inout) :: U(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    real(real64), allocatable, target :: buffer(:, :)
+    integer(int64) :: k
+    k = 0
+    call outcome%take(rkn_krylov_get_space(self%handle, RKN_F64, int(n, int64), 0_int64, c_null_ptr, int(n, int64), k))
+    allocate (buffer(n, k))
+    if (outcome%good() .and. k > 0) call outcome%take(rkn_krylov_get_space(self%handle, RKN_F64, int(n, int64), k, &
+        c_loc(buffer), int(n, int64), k))
+    if (outcome%good()) U = buffer
+    call settle(outcome, stat, errmsg)
+  end subroutine get_space_f64
+
+  ! A space for the next solve to start with: the columns of U, copied.
+  recursive subroutine set_space_f64(self, U, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    real(real64), contiguous, target, intent(in) :: U(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    integer(int64) :: n
+    n = size(U, 1, int64)
+    call outcome%take(rkn_krylov_set_space(self%handle, RKN_F64, n, size(U, 2, int64), c_loc(U), n))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_space_f64
+
+  ! The learned space, n x k, for systems of order n.
+  recursive subroutine get_space_c32(self, n, U, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer, intent(in) :: n
+    complex(real32), allocatable, target, intent(inout) :: U(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    complex(real32), allocatable, target :: buffer(:, :)
+    integer(int64) :: k
+    k = 0
+    call outcome%take(rkn_krylov_get_space(self%handle, RKN_C32, int(n, int64), 0_int64, c_null_ptr, int(n, int64), k))
+    allocate (buffer(n, k))
+    if (outcome%good() .and. k > 0) call outcome%take(rkn_krylov_get_space(self%handle, RKN_C32, int(n, int64), k, &
+        c_loc(buffer), int(n, int64), k))
+    if (outcome%good()) U = buffer
+    call settle(outcome, stat, errmsg)
+  end subroutine get_space_c32
+
+  ! A space for the next solve to start with: the columns of U, copied.
+  recursive subroutine set_space_c32(self, U, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    complex(real32), contiguous, target, intent(in) :: U(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    integer(int64) :: n
+    n = size(U, 1, int64)
+    call outcome%take(rkn_krylov_set_space(self%handle, RKN_C32, n, size(U, 2, int64), c_loc(U), n))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_space_c32
+
+  ! The learned space, n x k, for systems of order n.
+  recursive subroutine get_space_c64(self, n, U, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer, intent(in) :: n
+    complex(real64), allocatable, target, intent(inout) :: U(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    complex(real64), allocatable, target :: buffer(:, :)
+    integer(int64) :: k
+    k = 0
+    call outcome%take(rkn_krylov_get_space(self%handle, RKN_C64, int(n, int64), 0_int64, c_null_ptr, int(n, int64), k))
+    allocate (buffer(n, k))
+    if (outcome%good() .and. k > 0) call outcome%take(rkn_krylov_get_space(self%handle, RKN_C64, int(n, int64), k, &
+        c_loc(buffer), int(n, int64), k))
+    if (outcome%good()) U = buffer
+    call settle(outcome, stat, errmsg)
+  end subroutine get_space_c64
+
+  ! A space for the next solve to start with: the columns of U, copied.
+  recursive subroutine set_space_c64(self, U, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    complex(real64), contiguous, target, intent(in) :: U(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    integer(int64) :: n
+    n = size(U, 1, int64)
+    call outcome%take(rkn_krylov_set_space(self%handle, RKN_C64, n, size(U, 2, int64), c_loc(U), n))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_space_c64
 
   ! What is in force, in words.
   recursive subroutine view(self, text, stat, errmsg)

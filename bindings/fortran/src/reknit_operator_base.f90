@@ -21,6 +21,7 @@ module reknit_operator_base
   contains
     procedure :: destroy
     procedure :: changed
+    procedure :: set_refresh
     procedure :: create_matrix_market, create_preconditioner
     procedure :: create_sum, create_product, create_scaled, create_shifted, create_adjoint, create_block
     procedure, private :: create_identity_i32, create_identity_i64
@@ -303,6 +304,23 @@ contains
     call outcome%take(rkn_operator_changed(self%handle))
     call settle(outcome, stat, errmsg)
   end subroutine changed
+
+  ! How an operator of the caller's that serves as preconditioner is brought up to date. refresh: c_funloc of a
+  ! module procedure with bind(c), integer(c_int32_t) function f(user); c_null_funptr takes it away.
+  recursive subroutine set_refresh(self, refresh, user, release, stat, errmsg)
+    class(operator_base_t), intent(in) :: self
+    type(c_funptr), intent(in) :: refresh
+    type(c_ptr), intent(in) :: user
+    type(c_funptr), optional, intent(in) :: release
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_funptr) :: at_end
+    at_end = c_null_funptr
+    if (present(release)) at_end = release
+    call outcome%take(rkn_operator_set_refresh(self%handle, refresh, user, at_end))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_refresh
 
   ! The library would report a bad handle under another function's name: leave that to the call that follows.
   recursive integer(c_int32_t) function scalar_or_default(self)
