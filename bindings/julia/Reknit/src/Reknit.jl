@@ -25,6 +25,7 @@ using SparseArrays
 export Context, Operator, Preconditioner, Krylov, Stats, ReknitError
 export solve!, solve, prepare!, converged, history, forget!
 export changed!, set_values!, nullspace!, block
+export set_space!, truncate!, load!, mark!, rollback!, ritz_values
 export set_options!, set_monitor!, set_converged!, set_inner!, set_weights!, set_scaling!
 export set_log!, set_reduce!, interrupt!
 export start!, start_prepare!, next!, cancel!, set_reduce_request!
@@ -42,6 +43,7 @@ include("functions.jl")
 include("composition.jl")
 include("preconditioner.jl")
 include("krylov.jl")
+include("learned.jl")
 include("hooks.jl")
 include("reverse.jl")
 include("sequence.jl")

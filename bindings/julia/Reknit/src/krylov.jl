@@ -1,7 +1,7 @@
 """
     Krylov(method; context = nothing, monitor = nothing, options...)
 
-A linear solver with memory. `method` is `:cg`, `:minres`, `:gmres`, `:bicgstab`, `:gcrodr`, `:rcg`,
+A linear solver with memory. `method` is `:auto`, `:cg`, `:minres`, `:gmres`, `:bicgstab`, `:gcrodr`, `:rcg`,
 `:rminres`, `:idr`, `:cocg` or `:cocr`; options are keywords,
 such as `rtol = 1e-10`, `restart = 40`, `recycle = 20`, `preconditioner = "ilu0"`, `initial_guess = :x`. An option
 that the method would ignore is an error. `Reknit.options(Krylov)` and `Reknit.option_reference("krylov")` list
