@@ -805,6 +805,41 @@ rkn_status rkn_krylov_solve(rkn_krylov *s,
                             const void *b,
                             void *x);
 
+// Solves A X = B for several right-hand sides, in lockstep: A and M are applied to all columns at once, and
+// all columns of a step share one sum over ranks. Each column goes on until its own test is met and then
+// leaves the others. Each has its own memory, which the column of the same number goes on with in the next
+// solve; a new one begins with the space of the first.
+//
+// A, M: as in rkn_krylov_solve. ncols: right-hand sides; 0 is allowed. B: n x ncols scalars of A's kind,
+// column-major, ldb entries from one column to the next, at least n. X: the same with ldx; must not overlap B.
+// "iterations" is then the number of steps of the longest column, "residual_norm" and the history are those of
+// that column, and the other counts are sums over columns; rkn_krylov_columns has the columns one by one. A
+// monitor is told of each step, with the norm that is farthest from its target.
+// Returns RKN_OK if all columns meet their tolerances, or how the first that does not has ended; the others
+// go on to their ends.
+// Errors: as rkn_krylov_solve.
+rkn_status rkn_krylov_solve_block(rkn_krylov *s,
+                                  const rkn_operator *A,
+                                  const rkn_operator *M,
+                                  int64_t ncols,
+                                  const void *B,
+                                  int64_t ldb,
+                                  void *X,
+                                  int64_t ldx);
+
+// How the columns of the last solve ended: iterations, true residual norms and statuses (RKN_OK, a stop or an
+// error), one of each a column.
+//
+// Each array has room for cap entries, or is NULL if it is not wanted. need: gets the number of columns, also if
+// cap is too small; may be NULL. With cap 0 and need given the call only counts.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
+rkn_status rkn_krylov_columns(const rkn_krylov *s,
+                              int64_t *iterations,
+                              double *residual_norms,
+                              rkn_status *statuses,
+                              int64_t cap,
+                              int64_t *need);
+
 // The tested residual norms of the last solve (or of the running one, from its callbacks): one at
 // the start and one an iteration, at most 100 000.
 //
@@ -1020,6 +1055,19 @@ rkn_status rkn_krylov_start(rkn_krylov *s,
                             const rkn_operator *M,
                             const void *b,
                             void *x);
+
+// Begins a block solve A X = B by requests: rkn_krylov_start for several right-hand sides. A request for a product
+// has as many columns as wait for one.
+//
+// A, M, ncols, B, ldb, X, ldx: as in rkn_krylov_solve_block. Errors: as rkn_krylov_start.
+rkn_status rkn_krylov_start_block(rkn_krylov *s,
+                                  const rkn_operator *A,
+                                  const rkn_operator *M,
+                                  int64_t ncols,
+                                  const void *B,
+                                  int64_t ldb,
+                                  void *X,
+                                  int64_t ldx);
 
 // Begins what rkn_krylov_prepare does where that takes requests: a preconditioner of the solver's own that needs
 // products ("chebyshev"), nullspaces, or ranks. rkn_krylov_next goes on with it.

@@ -11,7 +11,7 @@ use super::reverse::{self, rkn_request, Session};
 use super::status::*;
 use crate::krylov::options::KRYLOV;
 use crate::krylov::{Krylov, Outcome, Setup};
-use crate::linalg::space;
+use crate::linalg::{space, Panel, PanelMut};
 use crate::operator::Operator;
 use crate::runtime::options::{Default as Start, Value};
 use crate::runtime::{Error, Kind, Result, Scalar};
@@ -434,6 +434,97 @@ pub unsafe extern "C" fn rkn_krylov_solve(
     })
 }
 
+/// Solves A X = B for several right-hand sides, in lockstep: A and M are applied to all columns at once, and
+/// all columns of a step share one sum over ranks. Each column goes on until its own test is met and then
+/// leaves the others. Each has its own memory, which the column of the same number goes on with in the next
+/// solve; a new one begins with the space of the first.
+///
+/// A, M: as in rkn_krylov_solve. ncols: right-hand sides; 0 is allowed. B: n x ncols scalars of A's kind,
+/// column-major, ldb entries from one column to the next, at least n. X: the same with ldx; must not overlap B.
+/// "iterations" is then the number of steps of the longest column, "residual_norm" and the history are those of
+/// that column, and the other counts are sums over columns; rkn_krylov_columns has the columns one by one. A
+/// monitor is told of each step, with the norm that is farthest from its target.
+/// Returns RKN_OK if all columns meet their tolerances, or how the first that does not has ended; the others
+/// go on to their ends.
+/// Errors: as rkn_krylov_solve.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_solve_block(
+    s: *mut rkn_krylov,
+    A: *const rkn_operator,
+    M: *const rkn_operator,
+    ncols: i64,
+    B: *const c_void,
+    ldb: i64,
+    X: *mut c_void,
+    ldx: i64,
+) -> rkn_status {
+    guard("rkn_krylov_solve_block", || {
+        let s = alone(s)?;
+        let outcome = taken(&s, operators(A, M)).and_then(|(a, m)| {
+            by_scalar!(a.any().kind(), T => {
+                let (a, m) = taken(&s, typed::<T>(a.any(), m.as_ref().map(|m| m.any())))?;
+                let (b, x) = taken(&s, panels::<T>(a.nrows(), ncols, [ldb, ldx], B, X))?;
+                s.with_solver(|solver, setup| solver.solve_block(setup, a, m, b, x))
+            })
+        });
+        record(&s, &outcome);
+        outcome
+    })
+}
+
+/// How the columns of the last solve ended: iterations, true residual norms and statuses (RKN_OK, a stop or an
+/// error), one of each a column.
+///
+/// Each array has room for cap entries, or is NULL if it is not wanted. need: gets the number of columns, also if
+/// cap is too small; may be NULL. With cap 0 and need given the call only counts.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_columns(
+    s: *const rkn_krylov,
+    iterations: *mut i64,
+    residual_norms: *mut f64,
+    statuses: *mut rkn_status,
+    cap: i64,
+    need: *mut i64,
+) -> rkn_status {
+    guard("rkn_krylov_columns", || {
+        look(s, |s| {
+            let setup = s.setup.borrow();
+            let ends = setup.ends.borrow();
+            let cap = args::length(cap, "cap")?;
+            if !need.is_null() {
+                *args::out(need, "need")? = ends.len() as i64;
+            }
+            if cap == 0 && !need.is_null() {
+                return Ok(());
+            }
+            if cap < ends.len() {
+                return Err(Error::size("cap", cap, format!("be at least {}", ends.len())));
+            }
+            copy_wanted(iterations, "iterations", ends.iter().map(|end| end.iterations as i64))?;
+            copy_wanted(residual_norms, "residual_norms", ends.iter().map(|end| end.residual_norm))?;
+            copy_wanted(statuses, "statuses", ends.iter().map(|end| status_of(&end.outcome)))
+        })
+    })
+}
+
+/// Fills an array of the caller's that may be NULL.
+fn copy_wanted<T: Copy + 'static>(to: *mut T, name: &'static str, values: impl ExactSizeIterator<Item = T>) -> Result<()> {
+    if !to.is_null() {
+        let to = args::slice_mut::<T>(to.cast(), values.len(), name)?;
+        to.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+    }
+    Ok(())
+}
+
+fn status_of(outcome: &Result<Outcome>) -> rkn_status {
+    match outcome {
+        Ok(Outcome::Converged) => RKN_OK,
+        Ok(Outcome::Stopped(stop)) => *stop as i32,
+        Err(e) => e.status(),
+    }
+}
+
 /// The operators of a solve, A and M.
 pub(super) type Pair = (Entered<rkn_operator>, Option<Entered<rkn_operator>>);
 
@@ -451,6 +542,25 @@ pub(super) fn vectors<'a, T: Erase>(n: usize, b: *const c_void, x: *mut c_void) 
     Ok((b, x))
 }
 
+/// The columns of a block solve; `ld` are those of B and X.
+pub(super) fn panels<'a, T: Erase>(
+    n: usize,
+    ncols: i64,
+    ld: [i64; 2],
+    b: *const c_void,
+    x: *mut c_void,
+) -> Result<(Panel<'a, T>, PanelMut<'a, T>)> {
+    let ncols = args::length(ncols, "ncols")?;
+    let (ldb, ldx) = (args::length(ld[0], "ldb")?, args::length(ld[1], "ldx")?);
+    let b = args::slice::<T>(b, args::panel_len(n, ncols, ldb, "ldb")?, "B")?;
+    let x = args::slice_mut::<T>(x, args::panel_len(n, ncols, ldx, "ldx")?, "X")?;
+    if args::overlap(b, x) {
+        return Err(Error::argument("X", "overlapping B", "be memory of its own"));
+    }
+    let panel = |ld: usize| args::stride(n, ld.max(n));
+    Ok((Panel { data: b, nrows: n, ncols, ld: panel(ldb) }, PanelMut { data: x, nrows: n, ncols, ld: panel(ldx) }))
+}
+
 /// Arguments that were checked. Where they are wrong, this rank votes before it leaves: the others
 /// wait for it in the solver's first vote.
 pub(super) fn taken<R>(s: &rkn_krylov, arguments: Result<R>) -> Result<R> {
@@ -462,12 +572,12 @@ pub(super) fn taken<R>(s: &rkn_krylov, arguments: Result<R>) -> Result<R> {
 
 /// Keeps how a solve ended for the getters.
 pub(super) fn record(s: &rkn_krylov, outcome: &Result<Outcome>) {
-    let (status, reason, callback) = match outcome {
-        Ok(Outcome::Converged) => (RKN_OK, "converged".to_string(), 0),
-        Ok(Outcome::Stopped(stop)) => (*stop as i32, stop.sentence().to_string(), 0),
-        Err(e) => (e.status(), e.to_string(), if let Error::Callback { value, .. } = e { *value } else { 0 }),
+    let (reason, callback) = match outcome {
+        Ok(Outcome::Converged) => ("converged".to_string(), 0),
+        Ok(Outcome::Stopped(stop)) => (stop.sentence().to_string(), 0),
+        Err(e) => (e.to_string(), if let Error::Callback { value, .. } = e { *value } else { 0 }),
     };
-    s.status.set(status);
+    s.status.set(status_of(outcome));
     s.callback_status.set(callback);
     s.reason.replace(reason);
 }

@@ -3,7 +3,7 @@ use super::args;
 use super::guard::guard;
 use super::handle;
 use super::helper::{self, Answer, Body, Event, Helper};
-use super::krylov::{alone, operators, record, rkn_krylov, taken, typed, vectors, Pair};
+use super::krylov::{alone, operators, panels, record, rkn_krylov, taken, typed, vectors, Pair};
 use super::operator::rkn_operator;
 use super::status::*;
 use crate::krylov::Outcome;
@@ -173,6 +173,35 @@ pub unsafe extern "C" fn rkn_krylov_start(
                 let (a, m) = (a.clone(), m.cloned());
                 let (b, x) = vectors::<T>(a.nrows(), b, x)?;
                 Ok(Box::new(move || me.with_solver(|solver, setup| solver.solve(setup, &a, m.as_ref(), b, x))))
+            })
+        })
+    })
+}
+
+/// Begins a block solve A X = B by requests: rkn_krylov_start for several right-hand sides. A request for a product
+/// has as many columns as wait for one.
+///
+/// A, M, ncols, B, ldb, X, ldx: as in rkn_krylov_solve_block. Errors: as rkn_krylov_start.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_start_block(
+    s: *mut rkn_krylov,
+    A: *const rkn_operator,
+    M: *const rkn_operator,
+    ncols: i64,
+    B: *const c_void,
+    ldb: i64,
+    X: *mut c_void,
+    ldx: i64,
+) -> rkn_status {
+    guard("rkn_krylov_start_block", || {
+        let s = alone(s)?;
+        let me = until_the_end(&s);
+        begin(&s, operators(A, M), true, |(a, m)| {
+            by_scalar!(a.any().kind(), T => {
+                let (a, m) = typed::<T>(a.any(), m.as_ref().map(|m| m.any()))?;
+                let (a, m) = (a.clone(), m.cloned());
+                let (b, x) = panels::<T>(a.nrows(), ncols, [ldb, ldx], B, X)?;
+                Ok(Box::new(move || me.with_solver(|solver, setup| solver.solve_block(setup, &a, m.as_ref(), b, x))))
             })
         })
     })

@@ -101,14 +101,14 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
     /// Runs a cycle of at most `capacity - k` steps from the residual `r`. The recycled space first
     /// takes its part of r; then come Krylov steps. `beta` is the norm of r as the recurrence sees
     /// it, and `p.tested_norm` the same residual's tested norm.
-    pub fn cycle(&mut self, p: &mut Problem<T>, r: &[T], beta: f64) -> Result<CycleEnd> {
+    pub async fn cycle(&mut self, p: &mut Problem<'_, T>, r: &[T], beta: f64) -> Result<CycleEnd> {
         let scale = p.tested_norm / beta;
         // What the stored precision can follow.
         let floor = beta * f64::max(T::EPSILON, 8.0 * S::EPSILON);
-        let mut norm = self.project(p, r, beta)?;
+        let mut norm = self.project(p, r, beta).await?;
         self.hessenberg.start(norm);
         if self.k > 0 {
-            let verdict = p.verdict(norm * scale)?;
+            let verdict = p.verdict(norm * scale).await?;
             if verdict != Verdict::Continue || norm <= floor {
                 p.recurrence_norm = norm * scale;
                 return Ok(CycleEnd::Verdict(verdict));
@@ -118,9 +118,9 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
         self.alpha = norm;
         self.store_basis(self.k);
         while self.k + self.steps() < self.capacity && norm > floor {
-            let exhausted = self.step(p)?;
+            let exhausted = self.step(p).await?;
             norm = self.hessenberg.residual_norm();
-            match p.check(norm * scale)? {
+            match p.check(norm * scale).await? {
                 Verdict::Continue => {}
                 verdict => return Ok(CycleEnd::Verdict(verdict)),
             }
@@ -133,7 +133,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
 
     /// v <- (I - C C^H) r; returns its norm. Repeated at each cycle, so that rounding errors along C
     /// do not stay.
-    fn project(&mut self, p: &mut Problem<T>, r: &[T], beta: f64) -> Result<f64> {
+    async fn project(&mut self, p: &mut Problem<'_, T>, r: &[T], beta: f64) -> Result<f64> {
         self.v.copy_from_slice(r);
         let k = self.k;
         if k == 0 {
@@ -142,12 +142,12 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
         let c = Panel::packed(&self.w, self.n, k);
         let c0 = &mut self.c0[..k];
         p.space.local(c, &self.v, c0);
-        p.space.sum(c0)?;
+        p.space.sum(c0).await?;
         for (coefficient, h) in self.narrow.iter_mut().zip(c0) {
             *coefficient = T::narrow(-*h);
         }
         kernels::add(p.space.pool(), c, &self.narrow[..k], &mut self.v);
-        p.space.norm(&self.v)
+        p.space.norm(&self.v).await
     }
 
     /// Column `j` of [C V] <- v, rounded to the stored precision; v follows the rounding.
@@ -160,13 +160,13 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
     }
 
     /// One Arnoldi step. True: the image lies in the span of the basis.
-    fn step(&mut self, p: &mut Problem<T>) -> Result<bool> {
+    async fn step(&mut self, p: &mut Problem<'_, T>) -> Result<bool> {
         let (n, j) = (self.n, self.steps());
         let columns = self.k + j + 1;
         let zv = if self.keeps_search { &mut self.z[(self.k + j) * n..][..n] } else { &mut self.zv[..] };
-        p.forward(&self.v, zv, &mut self.image)?;
-        let before = if self.delayed { self.project_pair(p, columns)? } else { self.project_image(p, columns)? };
-        let after = self.remainder(p, columns, before)?;
+        p.forward(&self.v, zv, &mut self.image).await?;
+        let before = if self.delayed { self.project_pair(p, columns).await? } else { self.project_image(p, columns).await? };
+        let after = self.remainder(p, columns, before).await?;
         let b = &mut self.b[j * self.capacity..][..self.k];
         b.copy_from_slice(&self.coefficients[..self.k]);
         let exhausted = after <= before * T::EPSILON.max(S::EPSILON) * 4.0;
@@ -180,12 +180,12 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
     }
 
     /// image <- (I - W W^H) image, `coefficients` <- W^H image. Returns the norm before.
-    fn project_image(&mut self, p: &mut Problem<T>, columns: usize) -> Result<f64> {
+    async fn project_image(&mut self, p: &mut Problem<'_, T>, columns: usize) -> Result<f64> {
         let basis = Panel::packed(&self.w, self.n, columns);
         let products = &mut self.coefficients[..columns + 1];
         p.space.local(basis, &self.image, products);
         p.space.local(Panel::column(&self.image), &self.image, &mut products[columns..]);
-        p.space.sum(products)?;
+        p.space.sum(products).await?;
         let before = length(products[columns]);
         p.finite(before, "A x", &self.image)?;
         negated(&products[..columns], &mut self.narrow);
@@ -195,12 +195,12 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
 
     /// As `project_image`, and the second pass over the last basis vector, in one sweep for the products
     /// and one for the differences.
-    fn project_pair(&mut self, p: &mut Problem<T>, columns: usize) -> Result<f64> {
+    async fn project_pair(&mut self, p: &mut Problem<'_, T>, columns: usize) -> Result<f64> {
         let (n, last) = (self.n, columns - 1);
         let basis = Panel::packed(&self.w, n, columns);
         let products = &mut self.coefficients[..2 * columns + 1];
         p.space.local_pair(basis, [&self.v, &self.image], products);
-        p.space.sum(products)?;
+        p.space.sum(products).await?;
         let before = length(products[2 * columns]);
         p.finite(before, "A x", &self.image)?;
         let (of_v, of_image) = products.split_at_mut(columns);
@@ -247,7 +247,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
 
     /// The norm of the image less its projection: by Pythagoras, or after one more pass, whose
     /// coefficients are added.
-    fn remainder(&mut self, p: &mut Problem<T>, columns: usize, before: f64) -> Result<f64> {
+    async fn remainder(&mut self, p: &mut Problem<'_, T>, columns: usize, before: f64) -> Result<f64> {
         let taken: f64 = self.coefficients[..columns].iter().map(|c| c.norm_sqr()).sum();
         let square = before * before - taken;
         if square >= CANCELLED * CANCELLED * before * before {
@@ -259,14 +259,14 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
         let second = &mut second[..columns + 1];
         p.space.local(basis, &self.image, second);
         p.space.local(Panel::column(&self.image), &self.image, &mut second[columns..]);
-        p.space.sum(second)?;
+        p.space.sum(second).await?;
         negated(&second[..columns], &mut self.narrow);
         kernels::add(p.space.pool(), basis, &self.narrow[..columns], &mut self.image);
         first.iter_mut().zip(&*second).for_each(|(h, c)| *h += *c);
         let (remaining, taken) = (length(second[columns]).powi(2), second[..columns].iter().map(|c| c.norm_sqr()).sum::<f64>());
         if remaining - taken < 0.5 * remaining {
             // Rounding noise, or nearly: measure it.
-            return p.space.norm(&self.image);
+            return p.space.norm(&self.image).await;
         }
         Ok((remaining - taken).sqrt())
     }
@@ -295,7 +295,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
 
     /// x <- x + [U Z] y for the coefficients of [`Arnoldi::solution`], or x + M (V y) where search
     /// vectors are not kept.
-    pub fn update(&mut self, p: &mut Problem<T>, scales: &[f64], x: &mut [T]) -> Result<()> {
+    pub async fn update(&mut self, p: &mut Problem<'_, T>, scales: &[f64], x: &mut [T]) -> Result<()> {
         let count = self.solution(scales).len();
         if count == 0 {
             return Ok(());
@@ -316,7 +316,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
         let basis = Panel::packed(&self.w, self.n, count);
         self.v.fill(T::ZERO);
         kernels::add(p.space.pool(), basis, &self.narrow[..count], &mut self.v);
-        p.search_direction(&self.v, &mut self.zv)?;
+        p.search_direction(&self.v, &mut self.zv).await?;
         kernels::axpy(p.space.pool(), T::ONE, &self.zv, x);
         Ok(())
     }

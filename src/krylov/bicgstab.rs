@@ -44,21 +44,21 @@ impl<T: Scalar> BiCgStab<T> {
     }
 
     /// Iterates from the residual in `r` until a verdict; `None` after a breakdown.
-    fn run(&mut self, p: &mut Problem<T>, x: &mut [T], scale: f64) -> Result<Option<Verdict>> {
+    async fn run(&mut self, p: &mut Problem<'_, T>, x: &mut [T], scale: f64) -> Result<Option<Verdict>> {
         let pool = p.space.pool();
         let zero = <T::Wide as Scalar>::ZERO;
         self.shadow.copy_from_slice(&self.r);
         self.p.copy_from_slice(&self.r);
-        let mut rho = p.space.dot(&self.shadow, &self.r)?;
+        let mut rho = p.space.dot(&self.shadow, &self.r).await?;
         let shadow_norm = rho.real_part().sqrt();
         loop {
-            p.precondition(&self.p, &mut self.p_hat)?;
-            p.apply(&self.p_hat, &mut self.v);
+            p.precondition(&self.p, &mut self.p_hat).await?;
+            p.apply(&self.p_hat, &mut self.v).await;
             // sigma = shadow^H v, and ||v||.
             let mut out = [zero; 2];
             p.space.local(Panel::column(&self.shadow), &self.v, &mut out[..1]);
             p.space.local(Panel::column(&self.v), &self.v, &mut out[1..]);
-            p.space.sum(&mut out)?;
+            p.space.sum(&mut out).await?;
             let sigma = out[0];
             p.finite(out[1].real_part(), "A p", &self.v)?;
             if sigma.modulus() <= VANISHES * shadow_norm * out[1].real_part().sqrt() {
@@ -67,18 +67,18 @@ impl<T: Scalar> BiCgStab<T> {
             let alpha = rho / sigma;
             // s = r - alpha v, in r.
             kernels::axpy(pool, T::narrow(-alpha), &self.v, &mut self.r);
-            p.precondition(&self.r, &mut self.s_hat)?;
-            p.apply(&self.s_hat, &mut self.t);
+            p.precondition(&self.r, &mut self.s_hat).await?;
+            p.apply(&self.s_hat, &mut self.t).await;
             let mut out = [zero; 3];
             p.space.local(Panel::column(&self.t), &self.r, &mut out[..1]);
             p.space.local(Panel::column(&self.t), &self.t, &mut out[1..2]);
             p.space.local(Panel::column(&self.r), &self.r, &mut out[2..]);
-            p.space.sum(&mut out)?;
+            p.space.sum(&mut out).await?;
             let (ts, tt, ss) = (out[0], out[1].real_part(), out[2].real_part());
             p.finite(tt, "A s", &self.t)?;
             kernels::axpy(pool, T::narrow(alpha), &self.p_hat, x);
             if ss == 0.0 {
-                return Ok(Some(p.check(0.0)?));
+                return Ok(Some(p.check(0.0).await?));
             }
             let omega = if tt > 0.0 { ts.scale(1.0 / tt) } else { zero };
             kernels::axpy(pool, T::narrow(omega), &self.s_hat, x);
@@ -86,11 +86,11 @@ impl<T: Scalar> BiCgStab<T> {
             let mut out = [zero; 2];
             p.space.local(Panel::column(&self.shadow), &self.r, &mut out[..1]);
             p.space.local(Panel::column(&self.r), &self.r, &mut out[1..]);
-            p.space.sum(&mut out)?;
+            p.space.sum(&mut out).await?;
             let (next, rr) = (out[0], out[1].real_part());
             p.finite(rr, "A s", &self.r)?;
             let norm = rr.sqrt();
-            let verdict = p.check(norm * scale)?;
+            let verdict = p.check(norm * scale).await?;
             p.keep_best(x, norm * scale);
             if p.diverged(norm * scale) {
                 return Ok(Some(Verdict::Stop(Stop::Breakdown)));
@@ -113,8 +113,8 @@ impl<T: Scalar> BiCgStab<T> {
 }
 
 impl<T: Scalar> Method<T> for BiCgStab<T> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         let mut fresh_starts = 0;
         loop {
@@ -123,11 +123,11 @@ impl<T: Scalar> Method<T> for BiCgStab<T> {
                 Verdict::Stop(stop) => return Ok(Outcome::Stopped(stop)),
                 Verdict::Continue => {}
             }
-            let (before, norm) = (p.counts.iterations, p.space.norm(&self.r)?);
+            let (before, norm) = (p.counts.iterations, p.space.norm(&self.r).await?);
             let scale = p.tested_norm / norm;
-            verdict = match self.run(p, x, scale)? {
-                Some(claim) => p.settle(claim, x, &mut self.r, &mut stagnation)?,
-                None => p.start_afresh(x, &mut self.r, before, &mut fresh_starts)?,
+            verdict = match self.run(p, x, scale).await? {
+                Some(claim) => p.settle(claim, x, &mut self.r, &mut stagnation).await?,
+                None => p.start_afresh(x, &mut self.r, before, &mut fresh_starts).await?,
             };
         }
     }
@@ -136,13 +136,13 @@ impl<T: Scalar> Method<T> for BiCgStab<T> {
 impl<T: Scalar> Problem<'_, T> {
     /// After a breakdown: the true residual into `r`, to start again from. `before`: iterations at the last
     /// start.
-    pub(super) fn start_afresh(&mut self, x: &mut [T], r: &mut [T], before: usize, fresh_starts: &mut usize) -> Result<Verdict> {
-        self.residual(x, false, r)?;
+    pub(super) async fn start_afresh(&mut self, x: &mut [T], r: &mut [T], before: usize, fresh_starts: &mut usize) -> Result<Verdict> {
+        self.residual(x, false, r).await?;
         *fresh_starts = if self.counts.iterations > before + 1 { 0 } else { *fresh_starts + 1 };
         self.counts.restarts += 1;
-        match self.verdict_of_residual()? {
+        match self.verdict_of_residual().await? {
             Verdict::Continue if *fresh_starts >= FRESH_STARTS => {
-                self.residual_or_best(x, r, 1.0)?;
+                self.residual_or_best(x, r, 1.0).await?;
                 Ok(Verdict::Stop(Stop::Breakdown))
             }
             other => Ok(other),

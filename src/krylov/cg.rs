@@ -27,22 +27,22 @@ impl<T: Scalar> Cg<T> {
     }
 
     /// (r^H z, ||r||^2, ||z||^2) in one reduction.
-    fn products(&self, p: &Problem<T>) -> Result<(f64, f64, f64)> {
+    async fn products(&self, p: &Problem<'_, T>) -> Result<(f64, f64, f64)> {
         let mut out = [<T::Wide as Scalar>::ZERO; 3];
         p.space.local(Panel::column(&self.z), &self.r, &mut out[..1]);
         p.space.local(Panel::column(&self.r), &self.r, &mut out[1..2]);
         if p.settings.norm == Norm::Preconditioned {
             p.space.local(Panel::column(&self.z), &self.z, &mut out[2..]);
         }
-        p.space.sum(&mut out)?;
+        p.space.sum(&mut out).await?;
         Ok((out[0].real_part(), out[1].real_part(), out[2].real_part()))
     }
 }
 
 impl<T: Scalar> Method<T> for Cg<T> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
         let pool = p.space.pool();
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         loop {
             match verdict {
@@ -51,8 +51,8 @@ impl<T: Scalar> Method<T> for Cg<T> {
                 Verdict::Continue => {}
             }
             // From a true residual: p = z = M r.
-            p.precondition(&self.r, &mut self.z)?;
-            let (mut rho, rr, _) = self.products(p)?;
+            p.precondition(&self.r, &mut self.z).await?;
+            let (mut rho, rr, _) = self.products(p).await?;
             p.finite(rho, "M r", &self.z)?;
             if rho <= 0.0 {
                 return not_definite("the preconditioner is", "r^H M r", rho, rr, p.counts.iterations);
@@ -60,8 +60,8 @@ impl<T: Scalar> Method<T> for Cg<T> {
             self.p.copy_from_slice(&self.z);
             let scale = p.tested_norm / rr.sqrt();
             let claim = loop {
-                p.apply(&self.p, &mut self.q);
-                let pq = p.space.dot(&self.p, &self.q)?.real_part();
+                p.apply(&self.p, &mut self.q).await;
+                let pq = p.space.dot(&self.p, &self.q).await?.real_part();
                 p.finite(pq, "A p", &self.q)?;
                 if pq <= 0.0 {
                     return not_definite("the operator is", "p^H A p", pq, rr, p.counts.iterations);
@@ -72,11 +72,11 @@ impl<T: Scalar> Method<T> for Cg<T> {
                 }
                 kernels::axpy(pool, T::from_f64(alpha), &self.p, x);
                 kernels::axpy(pool, T::from_f64(-alpha), &self.q, &mut self.r);
-                p.precondition(&self.r, &mut self.z)?;
-                let (next, rr, zz) = self.products(p)?;
+                p.precondition(&self.r, &mut self.z).await?;
+                let (next, rr, zz) = self.products(p).await?;
                 p.finite(next, "M r", &self.z)?;
                 let norm = if p.settings.norm == Norm::Preconditioned { zz.sqrt() } else { rr.sqrt() * scale };
-                let claim = p.check(norm)?;
+                let claim = p.check(norm).await?;
                 p.keep_best(x, norm);
                 if p.diverged(norm) {
                     break Verdict::Stop(Stop::Breakdown);
@@ -93,7 +93,7 @@ impl<T: Scalar> Method<T> for Cg<T> {
                 kernels::xpby(pool, &self.z, T::from_f64(next / rho), &mut self.p);
                 rho = next;
             };
-            verdict = p.settle(claim, x, &mut self.r, &mut stagnation)?;
+            verdict = p.settle(claim, x, &mut self.r, &mut stagnation).await?;
         }
     }
 }
@@ -108,12 +108,12 @@ pub(super) fn not_definite(whose: &str, what: &str, value: f64, rr: f64, iterati
 impl<T: Scalar> Problem<'_, T> {
     /// What follows when a short recurrence claims convergence or is told to stop: the claim is
     /// verified, and refuted claims put the true residual into `r`.
-    pub(super) fn settle(&mut self, claim: Verdict, x: &mut [T], r: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
+    pub(super) async fn settle(&mut self, claim: Verdict, x: &mut [T], r: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
         if claim == Verdict::Converged && !self.wants_verification(self.recurrence_norm) {
             return Ok(claim);
         }
-        self.residual_or_best(x, r, if claim == Verdict::Converged { 2.0 } else { 1.0 })?;
-        if self.is_met()? {
+        self.residual_or_best(x, r, if claim == Verdict::Converged { 2.0 } else { 1.0 }).await?;
+        if self.is_met().await? {
             return Ok(Verdict::Converged);
         }
         if claim != Verdict::Converged {

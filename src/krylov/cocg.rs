@@ -39,31 +39,31 @@ impl<T: Scalar> Cocg<T> {
     }
 
     /// (r^T z, ||r||, ||z||) in one reduction.
-    fn products(&self, p: &Problem<T>) -> Result<(T::Wide, f64, f64)> {
+    async fn products(&self, p: &Problem<'_, T>) -> Result<(T::Wide, f64, f64)> {
         let mut out = [<T::Wide as Scalar>::ZERO; 3];
         out[0] = p.space.local_unconjugated(&self.r, &self.z);
         p.space.local(Panel::column(&self.r), &self.r, &mut out[1..2]);
         p.space.local(Panel::column(&self.z), &self.z, &mut out[2..]);
-        p.space.sum(&mut out)?;
+        p.space.sum(&mut out).await?;
         p.finite(out[2].real_part(), "M r", &self.z)?;
         Ok((out[0], out[1].real_part().sqrt(), out[2].real_part().sqrt()))
     }
 
     /// Iterates from the residual in `r` until a verdict; `None` after a breakdown.
-    fn run(&mut self, p: &mut Problem<T>, x: &mut [T], scale: f64) -> Result<Option<Verdict>> {
+    async fn run(&mut self, p: &mut Problem<'_, T>, x: &mut [T], scale: f64) -> Result<Option<Verdict>> {
         let pool = p.space.pool();
-        p.precondition(&self.r, &mut self.z)?;
-        let (mut rho, mut r_norm, mut z_norm) = self.products(p)?;
+        p.precondition(&self.r, &mut self.z).await?;
+        let (mut rho, mut r_norm, mut z_norm) = self.products(p).await?;
         self.p.copy_from_slice(&self.z);
         loop {
             if rho.modulus() <= VANISHES * r_norm * z_norm {
                 return Ok(None);
             }
-            p.apply(&self.p, &mut self.q);
+            p.apply(&self.p, &mut self.q).await;
             let mut out = [<T::Wide as Scalar>::ZERO; 2];
             out[0] = p.space.local_unconjugated(&self.p, &self.q);
             p.space.local(Panel::column(&self.q), &self.q, &mut out[1..]);
-            p.space.sum(&mut out)?;
+            p.space.sum(&mut out).await?;
             let (mu, qq) = (out[0], out[1].real_part());
             p.finite(qq, "A p", &self.q)?;
             let alpha = rho / mu;
@@ -72,11 +72,11 @@ impl<T: Scalar> Cocg<T> {
             }
             kernels::axpy(pool, T::narrow(alpha), &self.p, x);
             kernels::axpy(pool, T::narrow(-alpha), &self.q, &mut self.r);
-            p.precondition(&self.r, &mut self.z)?;
+            p.precondition(&self.r, &mut self.z).await?;
             let next;
-            (next, r_norm, z_norm) = self.products(p)?;
+            (next, r_norm, z_norm) = self.products(p).await?;
             let norm = if p.settings.norm == Norm::Preconditioned { z_norm } else { r_norm * scale };
-            let verdict = p.check(norm)?;
+            let verdict = p.check(norm).await?;
             p.keep_best(x, norm);
             if p.diverged(norm) {
                 return Ok(Some(Verdict::Stop(Stop::Breakdown)));
@@ -91,8 +91,8 @@ impl<T: Scalar> Cocg<T> {
 }
 
 impl<T: Scalar> Method<T> for Cocg<T> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         let mut fresh_starts = 0;
         loop {
@@ -101,10 +101,10 @@ impl<T: Scalar> Method<T> for Cocg<T> {
                 Verdict::Stop(stop) => return Ok(Outcome::Stopped(stop)),
                 Verdict::Continue => {}
             }
-            let (before, norm) = (p.counts.iterations, p.space.norm(&self.r)?);
-            verdict = match self.run(p, x, p.tested_norm / norm)? {
-                Some(claim) => p.settle(claim, x, &mut self.r, &mut stagnation)?,
-                None => p.start_afresh(x, &mut self.r, before, &mut fresh_starts)?,
+            let (before, norm) = (p.counts.iterations, p.space.norm(&self.r).await?);
+            verdict = match self.run(p, x, p.tested_norm / norm).await? {
+                Some(claim) => p.settle(claim, x, &mut self.r, &mut stagnation).await?,
+                None => p.start_afresh(x, &mut self.r, before, &mut fresh_starts).await?,
             };
         }
     }

@@ -41,14 +41,14 @@ impl<T: Scalar> Cocr<T> {
     }
 
     /// w <- A z; (rho, ||r||^2) in one reduction, `None` where rho vanishes.
-    fn image(&mut self, p: &mut Problem<T>) -> Result<Option<(T::Wide, f64)>> {
-        p.apply(&self.z, &mut self.w);
+    async fn image(&mut self, p: &mut Problem<'_, T>) -> Result<Option<(T::Wide, f64)>> {
+        p.apply(&self.z, &mut self.w).await;
         let mut out = [<T::Wide as Scalar>::ZERO; 4];
         out[0] = p.space.local_unconjugated(&self.z, &self.w);
         for (out, v) in out[1..].iter_mut().zip([&self.r, &self.z, &self.w]) {
             p.space.local(Panel::column(v), v, std::slice::from_mut(out));
         }
-        p.space.sum(&mut out)?;
+        p.space.sum(&mut out).await?;
         p.finite(out[2].real_part(), "M r", &self.z)?;
         p.finite(out[3].real_part(), "A M r", &self.w)?;
         let bound = (out[2].real_part() * out[3].real_part()).sqrt();
@@ -56,21 +56,21 @@ impl<T: Scalar> Cocr<T> {
     }
 
     /// Iterates from the residual in `r` until a verdict; `None` after a breakdown.
-    fn run(&mut self, p: &mut Problem<T>, x: &mut [T], scale: f64) -> Result<Option<Verdict>> {
+    async fn run(&mut self, p: &mut Problem<'_, T>, x: &mut [T], scale: f64) -> Result<Option<Verdict>> {
         let pool = p.space.pool();
-        p.precondition(&self.r, &mut self.z)?;
-        let Some((mut rho, mut rr)) = self.image(p)? else { return Ok(None) };
+        p.precondition(&self.r, &mut self.z).await?;
+        let Some((mut rho, mut rr)) = self.image(p).await? else { return Ok(None) };
         self.p.copy_from_slice(&self.z);
         self.q.copy_from_slice(&self.w);
         loop {
-            p.precondition(&self.q, &mut self.u)?;
+            p.precondition(&self.q, &mut self.u).await?;
             let mut out = [<T::Wide as Scalar>::ZERO; 4];
             out[0] = p.space.local_unconjugated(&self.q, &self.u);
             for (out, v) in out[1..].iter_mut().zip([&self.r, &self.q]) {
                 p.space.local(Panel::column(&self.q), v, std::slice::from_mut(out));
             }
             p.space.local(Panel::column(&self.u), &self.u, &mut out[3..]);
-            p.space.sum(&mut out)?;
+            p.space.sum(&mut out).await?;
             p.finite(out[3].real_part(), "M A p", &self.u)?;
             let (mu, qr, qq) = (out[0], out[1], out[2].real_part());
             let alpha = rho / mu;
@@ -83,8 +83,8 @@ impl<T: Scalar> Cocr<T> {
             kernels::axpy(pool, T::narrow(-alpha), &self.u, &mut self.z);
             // ||r - alpha q||^2
             let square = rr - 2.0 * (alpha.conj() * qr).real_part() + long;
-            let norm = scale * if square > CANCELLED * (rr + long) { square.sqrt() } else { p.space.norm(&self.r)? };
-            let verdict = p.check(norm)?;
+            let norm = scale * if square > CANCELLED * (rr + long) { square.sqrt() } else { p.space.norm(&self.r).await? };
+            let verdict = p.check(norm).await?;
             p.keep_best(x, norm);
             if p.diverged(norm) {
                 return Ok(Some(Verdict::Stop(Stop::Breakdown)));
@@ -92,7 +92,7 @@ impl<T: Scalar> Cocr<T> {
             if verdict != Verdict::Continue {
                 return Ok(Some(verdict));
             }
-            let Some((next, square)) = self.image(p)? else { return Ok(None) };
+            let Some((next, square)) = self.image(p).await? else { return Ok(None) };
             let beta = T::narrow(next / rho);
             kernels::xpby(pool, &self.z, beta, &mut self.p);
             kernels::xpby(pool, &self.w, beta, &mut self.q);
@@ -102,8 +102,8 @@ impl<T: Scalar> Cocr<T> {
 }
 
 impl<T: Scalar> Method<T> for Cocr<T> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         let mut fresh_starts = 0;
         loop {
@@ -112,10 +112,10 @@ impl<T: Scalar> Method<T> for Cocr<T> {
                 Verdict::Stop(stop) => return Ok(Outcome::Stopped(stop)),
                 Verdict::Continue => {}
             }
-            let (before, norm) = (p.counts.iterations, p.space.norm(&self.r)?);
-            verdict = match self.run(p, x, p.tested_norm / norm)? {
-                Some(claim) => p.settle(claim, x, &mut self.r, &mut stagnation)?,
-                None => p.start_afresh(x, &mut self.r, before, &mut fresh_starts)?,
+            let (before, norm) = (p.counts.iterations, p.space.norm(&self.r).await?);
+            verdict = match self.run(p, x, p.tested_norm / norm).await? {
+                Some(claim) => p.settle(claim, x, &mut self.r, &mut stagnation).await?,
+                None => p.start_afresh(x, &mut self.r, before, &mut fresh_starts).await?,
             };
         }
     }

@@ -46,7 +46,7 @@ impl Diagnostics {
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
     /// Measures W^H W - I over the vectors that have had all passes. A reduction a vector.
-    pub fn diagnose(&mut self, p: &mut Problem<T>) -> Result<()> {
+    pub async fn diagnose(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
         if !p.settings.diagnostics {
             return Ok(());
         }
@@ -57,7 +57,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
             kernels::convert(basis.col(j), &mut self.image);
             let products = &mut self.coefficients[..j + 1];
             p.space.local(basis, &self.image, products);
-            p.space.sum(products)?;
+            p.space.sum(products).await?;
             products[j] -= <T::Wide as Scalar>::ONE;
             loss = products.iter().fold(loss, |loss, v| loss.max(v.modulus()));
         }

@@ -126,7 +126,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
     /// Whether A is what C belongs to although it was announced as changed: A U y = C D y for a y without zeros.
     /// One apply, one reduction; seldom tried where it was in vain. Vectors of U are long where A is small, so
     /// rounding leaves half of the digits to compare; every cycle starts from a true residual.
-    fn is_unchanged(&mut self, p: &mut Problem<T>, identity: Identity) -> Result<bool> {
+    async fn is_unchanged(&mut self, p: &mut Problem<'_, T>, identity: Identity) -> Result<bool> {
         let same_but_version = |old: Identity| old[0] == identity[0] && old[2..] == identity[2..];
         if !p.settings.probe || !self.image_of.is_some_and(same_but_version) {
             return Ok(false);
@@ -144,9 +144,9 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         kernels::add(p.space.pool(), Panel::packed(&self.arnoldi.z, n, k), y, u);
         let before = p.counts.applies;
         if p.settings.place == Place::Left && p.m.is_some() {
-            p.image(u, image)?;
+            p.image(u, image).await?;
         } else {
-            p.apply(u, image);
+            p.apply(u, image).await;
         }
         p.counts.recycle_applies += p.counts.applies - before;
         u.copy_from_slice(image);
@@ -155,7 +155,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         let mut out = [<T::Wide as Scalar>::ZERO; 2];
         p.space.local(Panel::column(u), u, &mut out[..1]);
         p.space.local(Panel::column(image), image, &mut out[1..]);
-        p.space.sum(&mut out)?;
+        p.space.sum(&mut out).await?;
         let unchanged = out[1].real_part().sqrt() <= f64::max(0.1 * T::EPSILON.sqrt(), 10.0 * S::EPSILON) * out[0].real_part().sqrt();
         self.probe.misses = if unchanged { 0 } else { self.probe.misses + 1 };
         self.probe.wait = if self.probe.misses >= 2 { 1 << self.probe.misses.min(6) } else { 0 };
@@ -163,7 +163,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
     }
 
     /// C <- A U, orthonormal again; U follows. One block apply of k columns.
-    fn renew_images(&mut self, p: &mut Problem<T>) -> Result<()> {
+    async fn renew_images(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
         let (k, n) = (self.arnoldi.k, self.r.len());
         let left = p.settings.place == Place::Left && p.m.is_some();
         let before = p.counts.applies;
@@ -173,25 +173,25 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
             let u = &self.arnoldi.z[first * n..][..count * n];
             if left {
                 for j in 0..count {
-                    p.image(&u[j * n..][..n], &mut c[j * n..][..n])?;
+                    p.image(&u[j * n..][..n], &mut c[j * n..][..n]).await?;
                 }
             } else {
-                p.apply_panel(Panel::packed(u, n, count), PanelMut::packed(c, n, count));
+                p.apply_panel(Panel::packed(u, n, count), PanelMut::packed(c, n, count)).await;
             }
             kernels::convert(&c[..count * n], &mut self.arnoldi.w[first * n..(first + count) * n]);
         }
         p.counts.recycle_applies += p.counts.applies - before;
-        self.orthonormalise_images(p)?;
-        self.keep_in_range(p)
+        self.orthonormalise_images(p).await?;
+        self.keep_in_range(p).await
     }
 
     /// Cholesky-QR of C = A U with pivoting, twice unless once is enough: C <- C P R^-1, U <- U P R^-1.
     /// Dependent columns are dropped from both.
-    fn orthonormalise_images(&mut self, p: &mut Problem<T>) -> Result<()> {
+    async fn orthonormalise_images(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
         let (n, k) = (self.r.len(), self.arnoldi.k);
         for pass in 0..2 {
             let height = self.arnoldi.k;
-            self.gram_of_images(p, height)?;
+            self.gram_of_images(p, height).await?;
             small::pivoted_cholesky(&mut self.g, height, DEPENDENT, &mut self.pivots, &mut self.left, &mut self.new_u);
             let rank = self.pivots.len();
             self.arnoldi.k = rank;
@@ -238,11 +238,11 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
     }
 
     /// g <- C^H C over all ranks.
-    fn gram_of_images(&mut self, p: &mut Problem<T>, k: usize) -> Result<()> {
+    async fn gram_of_images(&mut self, p: &mut Problem<'_, T>, k: usize) -> Result<()> {
         let n = self.r.len();
         self.local_products(p, Columns::C, k, k, Target::G);
         let g = &mut self.g[..k * k];
-        p.space.sum(g)?;
+        p.space.sum(g).await?;
         if g.iter().any(|v| !v.finite()) {
             let c = Panel::packed(&self.arnoldi.w, n, k);
             let bad = (0..k).find_map(|j| kernels::first_nonfinite(c.col(j)).map(|i| (j, i)));
@@ -289,11 +289,11 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
 
     /// Scales columns of U that are very long or short, so that they fit into any precision; D
     /// follows.
-    fn keep_in_range(&mut self, p: &mut Problem<T>) -> Result<()> {
+    async fn keep_in_range(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
         let (k, n) = (self.arnoldi.k, self.r.len());
         let squares = &mut self.new_c[..k];
         kernels::squares(Panel::packed(&self.arnoldi.z, n, k), squares);
-        p.space.sum(squares)?;
+        p.space.sum(squares).await?;
         self.scales.clear();
         for (j, square) in squares.iter().enumerate() {
             let length = square.real_part().sqrt();
@@ -312,11 +312,11 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
 
     /// Replaces the recycled space by the harmonic Ritz vectors of smallest modulus of the cycle
     /// that just ended.
-    fn recycle(&mut self, p: &mut Problem<T>) -> Result<()> {
+    async fn recycle(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
         let (k, s, n) = (self.arnoldi.k, self.arnoldi.steps(), self.r.len());
         let (rows, columns) = (k + s + 1, k + s);
         self.assemble_g(rows, columns);
-        self.assemble_yt(p, rows, columns)?;
+        self.assemble_yt(p, rows, columns).await?;
         let found = self.ritz.keep(&self.g, &self.yt, rows, columns, self.recycle, self.recycle + 1, &mut self.new_c, &mut self.new_u);
         if found == 0 {
             return Ok(());
@@ -342,7 +342,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         if !self.tests_search && !has_own_coordinates(p) {
             kernels::convert(&self.arnoldi.z[..found * n], &mut self.krylov_u[..found * n]);
         }
-        self.keep_in_range(p)
+        self.keep_in_range(p).await
     }
 
     /// Gbar = [D B; 0 Hbar].
@@ -361,7 +361,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
     }
 
     /// Y^H T for the chosen test basis T and Y = [C V]: one reduction.
-    fn assemble_yt(&mut self, p: &mut Problem<T>, rows: usize, columns: usize) -> Result<()> {
+    async fn assemble_yt(&mut self, p: &mut Problem<'_, T>, rows: usize, columns: usize) -> Result<()> {
         let k = self.arnoldi.k;
         self.yt[..rows * columns].fill(<T::Wide as Scalar>::ZERO);
         // Without a right preconditioner Z is V, and the products of V with [C V] are known.
@@ -370,7 +370,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         if tested > 0 {
             let of = if self.tests_search { Columns::Search } else { Columns::KrylovU };
             self.local_products(p, of, rows, tested, Target::Yt);
-            p.space.sum(&mut self.yt[..rows * tested])?;
+            p.space.sum(&mut self.yt[..rows * tested]).await?;
         }
         for j in tested..columns {
             self.yt[j * rows + j] = <T::Wide as Scalar>::ONE;
@@ -402,14 +402,14 @@ fn narrow<W: Wide, S: Scalar<Wide = W>>(from: &[W], to: &mut [S]) {
 }
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         if self.arnoldi.k > 0 && verdict == Verdict::Continue {
             let identity = p.identity();
-            if self.image_of != Some(identity) && !self.is_unchanged(p, identity)? {
+            if self.image_of != Some(identity) && !self.is_unchanged(p, identity).await? {
                 self.image_of = None;
-                self.renew_images(p)?;
+                self.renew_images(p).await?;
             }
             self.image_of = Some(identity);
         }
@@ -419,18 +419,18 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
                 Verdict::Stop(stop) => return Ok(Outcome::Stopped(stop)),
                 Verdict::Continue => {}
             }
-            let (start, beta) = recurrence_start(p, &self.r, &mut self.mr)?;
-            let end = self.arnoldi.cycle(p, start, beta);
-            let updated = self.arnoldi.update(p, &self.scales, x);
+            let (start, beta) = recurrence_start(p, &self.r, &mut self.mr).await?;
+            let end = self.arnoldi.cycle(p, start, beta).await;
+            let updated = self.arnoldi.update(p, &self.scales, x).await;
             let failed = end.is_err() || updated.is_err();
-            let closed = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation);
+            let closed = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation).await;
             if !failed {
-                self.arnoldi.diagnose(p)?;
+                self.arnoldi.diagnose(p).await?;
             }
             // A cycle that failed teaches nothing: the old space stays.
             let steps = self.arnoldi.steps();
             if !failed && steps >= self.recycle.min(self.arnoldi.capacity - self.arnoldi.k) {
-                self.recycle(p)?;
+                self.recycle(p).await?;
                 self.image_of = Some(p.identity());
             }
             verdict = closed?;

@@ -33,8 +33,8 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gmres<T, S> {
 }
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gmres<T, S> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         loop {
             match verdict {
@@ -42,14 +42,14 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gmres<T, S> {
                 Verdict::Stop(stop) => return Ok(Outcome::Stopped(stop)),
                 Verdict::Continue => {}
             }
-            let (start, beta) = recurrence_start(p, &self.r, &mut self.mr)?;
-            let end = self.arnoldi.cycle(p, start, beta);
+            let (start, beta) = recurrence_start(p, &self.r, &mut self.mr).await?;
+            let end = self.arnoldi.cycle(p, start, beta).await;
             // Also after an error: the steps before it are sound, and x is delivered.
-            let updated = self.arnoldi.update(p, &[], x);
+            let updated = self.arnoldi.update(p, &[], x).await;
             let sound = end.is_ok() && updated.is_ok();
-            verdict = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation)?;
+            verdict = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation).await?;
             if sound {
-                self.arnoldi.diagnose(p)?;
+                self.arnoldi.diagnose(p).await?;
             }
             p.log_cycle("gmres");
         }
@@ -57,20 +57,20 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gmres<T, S> {
 }
 
 /// What the recurrence starts from: the residual, or the preconditioned residual on the left.
-pub(super) fn recurrence_start<'v, T: Scalar>(p: &mut Problem<T>, r: &'v [T], mr: &'v mut [T]) -> Result<(&'v [T], f64)> {
+pub(super) async fn recurrence_start<'v, T: Scalar>(p: &mut Problem<'_, T>, r: &'v [T], mr: &'v mut [T]) -> Result<(&'v [T], f64)> {
     if p.settings.place != Place::Left || p.m.is_none() {
-        let norm = p.space.norm(r)?;
+        let norm = p.space.norm(r).await?;
         return Ok((r, norm));
     }
-    p.precondition(r, mr)?;
-    let norm = p.space.norm(mr)?;
+    p.precondition(r, mr).await?;
+    let norm = p.space.norm(mr).await?;
     p.finite(norm, "M r", mr)?;
     Ok((mr, norm))
 }
 
 impl<T: Scalar> Problem<'_, T> {
     /// Ends a cycle: x is at its minimiser; forms the true residual and says what comes next.
-    pub(super) fn close_cycle(
+    pub(super) async fn close_cycle(
         &mut self,
         end: Result<CycleEnd>,
         updated: Result<()>,
@@ -85,13 +85,13 @@ impl<T: Scalar> Problem<'_, T> {
                 return Ok(Verdict::Converged);
             }
         }
-        let found = self.residual_or_best(x, r, 1.0);
+        let found = self.residual_or_best(x, r, 1.0).await;
         if found.is_err() {
             // The last update may hold on some ranks only.
             x.copy_from_slice(self.work[2]);
         }
         found?;
-        if self.is_met()? {
+        if self.is_met().await? {
             return Ok(Verdict::Converged);
         }
         self.keep_best(x, self.tested_norm);

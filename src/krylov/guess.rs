@@ -87,7 +87,7 @@ impl<T: Scalar> Solutions<T> {
     }
 
     /// x <- the guess; true if that is zero. One reduction.
-    pub fn guess(&mut self, p: &mut Problem<T>, x: &mut [T]) -> Result<bool> {
+    pub async fn guess(&mut self, p: &mut Problem<'_, T>, x: &mut [T]) -> Result<bool> {
         x.fill(T::ZERO);
         let (n, k) = (self.n, self.count);
         if k == 0 {
@@ -96,7 +96,7 @@ impl<T: Scalar> Solutions<T> {
         let identity = [p.a.id(), p.a.version(), p.scaling.version];
         for j in 0..k {
             if self.image_of[j] != identity {
-                p.apply(&self.solutions[j * n..][..n], &mut self.images[j * n..][..n]);
+                p.apply(&self.solutions[j * n..][..n], &mut self.images[j * n..][..n]).await;
                 self.image_of[j] = identity;
             }
         }
@@ -106,7 +106,7 @@ impl<T: Scalar> Solutions<T> {
             let with = if j < k { images.col(j) } else { p.b };
             p.space.local(images, with, &mut self.gram[j * k..][..k]);
         }
-        let summed = p.space.sum(&mut self.gram[..k * (k + 1)]);
+        let summed = p.space.sum(&mut self.gram[..k * (k + 1)]).await;
         if summed.is_err() {
             self.image_of.fill([0; 3]);
         }

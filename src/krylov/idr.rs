@@ -96,7 +96,7 @@ impl<T: Scalar> Idr<T> {
     }
 
     /// f <- P^H r and ||r||^2 in one reduction; at the start the lengths of P as well.
-    fn shadow_products(&mut self, p: &Problem<T>, first: bool) -> Result<f64> {
+    async fn shadow_products(&mut self, p: &Problem<'_, T>, first: bool) -> Result<f64> {
         let s = self.s;
         let mut out = std::mem::take(&mut self.products);
         let shadow = self.panel(&self.shadow, 0, s);
@@ -107,7 +107,7 @@ impl<T: Scalar> Idr<T> {
                 p.space.local(shadow.cols(j, j + 1), shadow.col(j), &mut out[s + 1 + j..]);
             }
         }
-        let done = p.space.sum(&mut out[..if first { 2 * s + 1 } else { s + 1 }]);
+        let done = p.space.sum(&mut out[..if first { 2 * s + 1 } else { s + 1 }]).await;
         self.f.copy_from_slice(&out[..s]);
         if first {
             self.lengths.iter_mut().zip(&out[s + 1..]).for_each(|(l, square)| *l = square.real_part().sqrt());
@@ -118,7 +118,7 @@ impl<T: Scalar> Idr<T> {
     }
 
     /// u_k and g_k = A u_k, biorthogonal to the first k shadow vectors; false after a breakdown.
-    fn expand(&mut self, p: &mut Problem<T>, k: usize, omega: T::Wide) -> Result<bool> {
+    async fn expand(&mut self, p: &mut Problem<'_, T>, k: usize, omega: T::Wide) -> Result<bool> {
         let (n, s, pool) = (self.r.len(), self.s, p.space.pool());
         // M c = f
         for i in k..s {
@@ -129,17 +129,17 @@ impl<T: Scalar> Idr<T> {
         self.v.copy_from_slice(&self.r);
         self.coefficients.iter_mut().zip(&self.c).for_each(|(to, c)| *to = T::narrow(-*c));
         kernels::add(pool, self.panel(&self.g, k, s), &self.coefficients[k..], &mut self.v);
-        p.precondition(&self.v, &mut self.z)?;
+        p.precondition(&self.v, &mut self.z).await?;
         self.v.fill(T::ZERO);
         kernels::axpy(pool, T::narrow(omega), &self.z, &mut self.v);
         self.coefficients.iter_mut().for_each(|c| *c = -*c);
         kernels::add(pool, self.panel(&self.u, k, s), &self.coefficients[k..], &mut self.v);
-        p.apply(&self.v, &mut self.z);
+        p.apply(&self.v, &mut self.z).await;
         // phi = P^H g
         let mut phi = std::mem::take(&mut self.products);
         p.space.local(self.panel(&self.shadow, 0, s), &self.z, &mut phi);
         p.space.local(Panel::column(&self.z), &self.z, &mut phi[s..]);
-        let done = p.space.sum(&mut phi[..s + 1]);
+        let done = p.space.sum(&mut phi[..s + 1]).await;
         self.products = phi;
         done?;
         let (phi, square) = self.products[..s + 1].split_at_mut(s);
@@ -161,13 +161,13 @@ impl<T: Scalar> Idr<T> {
     }
 
     /// z = M r, v = A z and the omega that goes with them.
-    fn next_omega(&mut self, p: &mut Problem<T>, rr: f64) -> Result<T::Wide> {
-        p.precondition(&self.r, &mut self.z)?;
-        p.apply(&self.z, &mut self.v);
+    async fn next_omega(&mut self, p: &mut Problem<'_, T>, rr: f64) -> Result<T::Wide> {
+        p.precondition(&self.r, &mut self.z).await?;
+        p.apply(&self.z, &mut self.v).await;
         let mut out = [<T::Wide as Scalar>::ZERO; 2];
         p.space.local(Panel::column(&self.v), &self.r, &mut out[..1]);
         p.space.local(Panel::column(&self.v), &self.v, &mut out[1..]);
-        p.space.sum(&mut out)?;
+        p.space.sum(&mut out).await?;
         let (tr, tt) = (out[0], p.finite(out[1].real_part(), "A M r", &self.v)?);
         let omega = tr.scale(1.0 / tt);
         let cosine = tr.modulus() / (tt * rr).sqrt();
@@ -179,7 +179,7 @@ impl<T: Scalar> Idr<T> {
     }
 
     /// Iterates from the residual in `r` until a verdict; `None` after a breakdown.
-    fn run(&mut self, p: &mut Problem<T>, x: &mut [T], scale: f64) -> Result<Option<Verdict>> {
+    async fn run(&mut self, p: &mut Problem<'_, T>, x: &mut [T], scale: f64) -> Result<Option<Verdict>> {
         let (n, s, pool) = (self.r.len(), self.s, p.space.pool());
         let one = <T::Wide as Scalar>::ONE;
         self.g.fill(T::ZERO);
@@ -187,31 +187,31 @@ impl<T: Scalar> Idr<T> {
         self.m.fill(<T::Wide as Scalar>::ZERO);
         (0..s).for_each(|i| self.m[i * s + i] = one);
         let mut omega = one;
-        let mut rr = self.shadow_products(p, true)?;
+        let mut rr = self.shadow_products(p, true).await?;
         loop {
             for k in 0..s {
-                if !self.expand(p, k, omega)? {
+                if !self.expand(p, k, omega).await? {
                     return Ok(None);
                 }
                 let beta = self.f[k] / self.m[k * s + k];
                 kernels::axpy(pool, T::narrow(-beta), &self.g[k * n..][..n], &mut self.r);
                 kernels::axpy(pool, T::narrow(beta), &self.u[k * n..][..n], x);
-                rr = p.space.dot(&self.r, &self.r)?.real_part();
-                if let Some(verdict) = judge(p, x, rr.sqrt() * scale)? {
+                rr = p.space.dot(&self.r, &self.r).await?.real_part();
+                if let Some(verdict) = judge(p, x, rr.sqrt() * scale).await? {
                     return Ok(Some(verdict));
                 }
                 for i in k + 1..s {
                     self.f[i] -= self.m[k * s + i] * beta;
                 }
             }
-            omega = self.next_omega(p, rr)?;
+            omega = self.next_omega(p, rr).await?;
             if !omega.finite() {
                 return Ok(None);
             }
             kernels::axpy(pool, T::narrow(-omega), &self.v, &mut self.r);
             kernels::axpy(pool, T::narrow(omega), &self.z, x);
-            rr = self.shadow_products(p, false)?;
-            if let Some(verdict) = judge(p, x, rr.sqrt() * scale)? {
+            rr = self.shadow_products(p, false).await?;
+            if let Some(verdict) = judge(p, x, rr.sqrt() * scale).await? {
                 return Ok(Some(verdict));
             }
         }
@@ -219,8 +219,8 @@ impl<T: Scalar> Idr<T> {
 }
 
 /// An iteration is over: what ends the recurrence, if anything.
-fn judge<T: Scalar>(p: &mut Problem<T>, x: &[T], norm: f64) -> Result<Option<Verdict>> {
-    let verdict = p.check(norm)?;
+async fn judge<T: Scalar>(p: &mut Problem<'_, T>, x: &[T], norm: f64) -> Result<Option<Verdict>> {
+    let verdict = p.check(norm).await?;
     p.keep_best(x, norm);
     if p.diverged(norm) {
         return Ok(Some(Verdict::Stop(Stop::Breakdown)));
@@ -235,8 +235,8 @@ fn fingerprint<T: Scalar>(x: &[T]) -> u64 {
 }
 
 impl<T: Scalar> Method<T> for Idr<T> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         let mut fresh_starts = 0;
         loop {
@@ -246,10 +246,10 @@ impl<T: Scalar> Method<T> for Idr<T> {
                 Verdict::Continue => {}
             }
             self.draw(p);
-            let (before, norm) = (p.counts.iterations, p.space.norm(&self.r)?);
-            verdict = match self.run(p, x, p.tested_norm / norm)? {
-                Some(claim) => p.settle(claim, x, &mut self.r, &mut stagnation)?,
-                None => p.start_afresh(x, &mut self.r, before, &mut fresh_starts)?,
+            let (before, norm) = (p.counts.iterations, p.space.norm(&self.r).await?);
+            verdict = match self.run(p, x, p.tested_norm / norm).await? {
+                Some(claim) => p.settle(claim, x, &mut self.r, &mut stagnation).await?,
+                None => p.start_afresh(x, &mut self.r, before, &mut fresh_starts).await?,
             };
         }
     }

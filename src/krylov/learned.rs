@@ -4,9 +4,10 @@
 //! A state holds the space with its image, earlier solutions, the policy of "auto", and of the solver's own
 //! preconditioner the numbers that it was made from: a solver that goes on from it does so bit for bit.
 
+use super::column::Column;
 use super::guess::Solutions;
 use super::options::{METHODS, RECYCLING};
-use super::{Krylov, Own, Setup, Shape};
+use super::{Krylov, Method, Own, Setup, Shape};
 use crate::linalg::{kernels, Panel, PanelMut};
 use crate::operator::{precond, Body, Columns, Operator, Side, Trans};
 use crate::runtime::archive::{self, Renaming};
@@ -93,14 +94,9 @@ pub(super) fn renewed<T: Scalar>(setup: &Setup, a: &Operator<T>, spec: &str, val
 }
 
 impl<T: Scalar> Krylov<T> {
-    /// The learned space, in solution coordinates.
+    /// The learned space, in solution coordinates: that of the first column.
     pub fn space(&self) -> Panel<'_, T> {
-        let held = self.method.as_ref().and_then(|(_, method)| method.space());
-        match (&self.taught, held) {
-            (Some((n, columns)), _) => Panel::packed(&columns.data, *n, columns.count),
-            (None, Some(space)) => space,
-            (None, None) => Panel::packed(&[], 0, 0),
-        }
+        self.columns[0].space()
     }
 
     /// Gives the next solves a space to start with, in the place of the learned one.
@@ -114,22 +110,20 @@ impl<T: Scalar> Krylov<T> {
                 return Err(Error::NonFinite(format!("argument 'U' has {} in row {i} of column {j} (base 0), must be finite", vectors.col(j)[i])));
             }
         }
-        self.taught = Some((vectors.nrows, copied(vectors)?));
-        if let Some((_, method)) = &mut self.method {
+        let taught = Some((vectors.nrows, copied(vectors)?));
+        // Other columns begin as the first.
+        self.columns.truncate(1);
+        if let Some((_, method)) = &mut self.columns[0].method {
             method.truncate(0);
         }
+        self.columns[0].taught = taught;
         setup.report.borrow_mut().recycled = vectors.ncols;
         Ok(())
     }
 
     /// Keeps the first `count` vectors of the space at most.
     pub fn truncate(&mut self, setup: &Setup, count: usize) {
-        if let Some((n, columns)) = &mut self.taught {
-            columns.count = columns.count.min(count);
-            columns.data.truncate(columns.count * *n);
-        } else if let Some((_, method)) = &mut self.method {
-            method.truncate(count);
-        }
+        self.columns.iter_mut().for_each(|column| column.truncate(count));
         setup.report.borrow_mut().recycled = self.recycled();
     }
 
@@ -143,28 +137,11 @@ impl<T: Scalar> Krylov<T> {
                 None => Ok(()),
             }
         };
-        let space = self.space();
-        let mut data = memory::filled(memory::product(n, space.ncols, "recycle space")?, T::ZERO, "recycle space")?;
-        for j in 0..space.ncols {
-            mapped(space.col(j), &mut data[j * n..][..n])?;
+        let mut columns = memory::with_capacity(self.columns.len(), "columns")?;
+        for column in &self.columns {
+            columns.push(column.prolongated(n, &mut mapped)?);
         }
-        let taught = (space.ncols > 0).then_some((n, Columns { count: space.ncols, data }));
-        let mut x = memory::filled(n, T::ZERO, "the last solution")?;
-        let mut solutions = None;
-        if let Some(kept) = &self.solutions {
-            let mut new = Solutions::new(n, kept.capacity())?;
-            for old in kept.held() {
-                mapped(old, &mut x)?;
-                new.learn(&x);
-            }
-            solutions = Some(new);
-        }
-        let mut previous = None;
-        if let Some(old) = &self.previous {
-            mapped(old, &mut x)?;
-            previous = Some(x);
-        }
-        *self = Krylov { inner: self.inner.take(), previous, solutions, taught, ..Krylov::default() };
+        *self = Krylov { inner: self.inner.take(), columns, ..Krylov::default() };
         setup.report.borrow_mut().recycled = self.recycled();
         Ok(())
     }
@@ -271,14 +248,19 @@ impl<T: Scalar> Krylov<T> {
         if method != setup.method {
             return Err(Error::State(format!("argument 'buf' holds a state of method '{method}', the solver's is '{}'", setup.method)));
         }
-        self.archive_method(setup, archive, a)?;
-        archive.optional(&mut self.taught, || Ok((0, Columns { count: 0, data: Vec::new() })), |archive, (n, columns)| {
-            archive.count(n)?;
-            archive.count(&mut columns.count)?;
-            archive.vector(&mut columns.data, "recycle space")
-        })?;
-        archive.optional(&mut self.previous, || Ok(Vec::new()), |archive, x| archive.vector(x, "the last solution"))?;
-        archive.optional(&mut self.solutions, || Solutions::new(0, 1), |archive, solutions| solutions.archive(archive))?;
+        let mut count = self.columns.len();
+        archive.count(&mut count)?;
+        if archive.reads() {
+            // One at a time: a damaged count must not ask for more memory than there are bytes.
+            self.columns.truncate(count.max(1));
+        }
+        for j in 0..count {
+            if j == self.columns.len() {
+                memory::reserve(&mut self.columns, 1, "columns")?;
+                self.columns.push(Column::default());
+            }
+            self.columns[j].archive(setup, archive, a)?;
+        }
         self.policy.archive(archive)?;
         let mut own = self.own.is_some();
         archive.flag(&mut own)?;
@@ -286,6 +268,78 @@ impl<T: Scalar> Krylov<T> {
             self.own = None;
         }
         if own { self.archive_own(setup, archive, a) } else { Ok(()) }
+    }
+
+    fn archive_own(&mut self, setup: &Setup, archive: &mut Archive, a: Option<&Operator<T>>) -> Result<()> {
+        let (mut spec, mut of, mut kept) = (String::new(), [0, 0], Vec::new());
+        if let Some(own) = &mut self.own {
+            (spec, of, kept) = (own.spec.clone(), [own.id, own.version], std::mem::take(&mut own.kept));
+        }
+        archive.text(&mut spec)?;
+        archive.operator(&mut of)?;
+        archive.vector(&mut kept, "a copy of the matrix")?;
+        match (&mut self.own, a) {
+            (Some(own), _) if !archive.reads() => own.kept = kept,
+            (_, Some(a)) => {
+                let m = match (kept.is_empty(), of == [a.id(), a.version()]) {
+                    (true, _) => precond::create(setup.context.clone(), a, &spec)?,
+                    (false, true) => renewed(setup, a, &spec, &kept)?,
+                    (false, false) => made_earlier(setup, a, &spec, &kept)?,
+                };
+                self.own = Some(Own { spec, m, id: of[0], version: of[1], kept });
+            }
+            _ => return Err(archive::damaged()),
+        }
+        Ok(())
+    }
+}
+
+impl<T: Scalar> Column<T> {
+    /// Keeps the first `count` vectors of the space at most.
+    fn truncate(&mut self, count: usize) {
+        if let Some((n, columns)) = &mut self.taught {
+            columns.count = columns.count.min(count);
+            columns.data.truncate(columns.count * *n);
+        } else if let Some((_, method)) = &mut self.method {
+            method.truncate(count);
+        }
+    }
+
+    /// This column on another mesh.
+    fn prolongated(&self, n: usize, mut map: impl FnMut(&[T], &mut [T]) -> Result<()>) -> Result<Self> {
+        let space = self.space();
+        let mut data = memory::filled(memory::product(n, space.ncols, "recycle space")?, T::ZERO, "recycle space")?;
+        for j in 0..space.ncols {
+            map(space.col(j), &mut data[j * n..][..n])?;
+        }
+        let taught = (space.ncols > 0).then_some((n, Columns { count: space.ncols, data }));
+        let mut x = memory::filled(n, T::ZERO, "the last solution")?;
+        let mut solutions = None;
+        if let Some(kept) = &self.solutions {
+            let mut new = Solutions::new(n, kept.capacity())?;
+            for old in kept.held() {
+                map(old, &mut x)?;
+                new.learn(&x);
+            }
+            solutions = Some(new);
+        }
+        let mut previous = None;
+        if let Some(old) = &self.previous {
+            map(old, &mut x)?;
+            previous = Some(x);
+        }
+        Ok(Column { previous, solutions, taught, ..Column::default() })
+    }
+
+    fn archive(&mut self, setup: &Setup, archive: &mut Archive, a: Option<&Operator<T>>) -> Result<()> {
+        self.archive_method(setup, archive, a)?;
+        archive.optional(&mut self.taught, || Ok((0, Columns { count: 0, data: Vec::new() })), |archive, (n, columns)| {
+            archive.count(n)?;
+            archive.count(&mut columns.count)?;
+            archive.vector(&mut columns.data, "recycle space")
+        })?;
+        archive.optional(&mut self.previous, || Ok(Vec::new()), |archive, x| archive.vector(x, "the last solution"))?;
+        archive.optional(&mut self.solutions, || Solutions::new(0, 1), |archive, solutions| solutions.archive(archive))
     }
 
     fn archive_method(&mut self, setup: &Setup, archive: &mut Archive, a: Option<&Operator<T>>) -> Result<()> {
@@ -322,29 +376,6 @@ impl<T: Scalar> Krylov<T> {
             }
         }
         self.method.as_mut().map_or(Ok(()), |(_, method)| method.archive(archive))
-    }
-
-    fn archive_own(&mut self, setup: &Setup, archive: &mut Archive, a: Option<&Operator<T>>) -> Result<()> {
-        let (mut spec, mut of, mut kept) = (String::new(), [0, 0], Vec::new());
-        if let Some(own) = &mut self.own {
-            (spec, of, kept) = (own.spec.clone(), [own.id, own.version], std::mem::take(&mut own.kept));
-        }
-        archive.text(&mut spec)?;
-        archive.operator(&mut of)?;
-        archive.vector(&mut kept, "a copy of the matrix")?;
-        match (&mut self.own, a) {
-            (Some(own), _) if !archive.reads() => own.kept = kept,
-            (_, Some(a)) => {
-                let m = match (kept.is_empty(), of == [a.id(), a.version()]) {
-                    (true, _) => precond::create(setup.context.clone(), a, &spec)?,
-                    (false, true) => renewed(setup, a, &spec, &kept)?,
-                    (false, false) => made_earlier(setup, a, &spec, &kept)?,
-                };
-                self.own = Some(Own { spec, m, id: of[0], version: of[1], kept });
-            }
-            _ => return Err(archive::damaged()),
-        }
-        Ok(())
     }
 }
 

@@ -53,14 +53,14 @@ impl<T: Scalar> Minres<T> {
     }
 
     /// Iterates from the residual in `r`; returns the verdict that ended the recurrence.
-    fn run(&mut self, p: &mut Problem<T>, x: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
+    async fn run(&mut self, p: &mut Problem<'_, T>, x: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
         let pool = p.space.pool();
         self.v_old.fill(T::ZERO);
         self.w_old.fill(T::ZERO);
         self.w.fill(T::ZERO);
         self.v.copy_from_slice(&self.r);
-        p.precondition(&self.v, &mut self.z)?;
-        let mut gamma = self.m_norm(p, true)?;
+        p.precondition(&self.v, &mut self.z).await?;
+        let mut gamma = self.m_norm(p, true).await?;
         if gamma == 0.0 {
             return Ok(Verdict::Stop(Stop::Breakdown));
         }
@@ -71,14 +71,14 @@ impl<T: Scalar> Minres<T> {
         let (mut c_old, mut c, mut s_old, mut s) = (1.0, 1.0, 0.0, 0.0);
         loop {
             kernels::scale(pool, 1.0 / gamma, &mut self.z);
-            p.apply(&self.z, &mut self.v_new);
-            let delta = p.space.dot(&self.z, &self.v_new)?.real_part();
+            p.apply(&self.z, &mut self.v_new).await;
+            let delta = p.space.dot(&self.z, &self.v_new).await?.real_part();
             p.finite(delta, "A z", &self.v_new)?;
             // v_new = A z - (delta / gamma) v - (gamma / gamma_old) v_old
             kernels::axpy(pool, T::from_f64(-delta / gamma), &self.v, &mut self.v_new);
             kernels::axpy(pool, T::from_f64(-gamma / gamma_old), &self.v_old, &mut self.v_new);
-            p.precondition(&self.v_new, &mut self.z_new)?;
-            let gamma_new = self.m_norm(p, false)?;
+            p.precondition(&self.v_new, &mut self.z_new).await?;
+            let gamma_new = self.m_norm(p, false).await?;
             let alpha_0 = c * delta - c_old * s * gamma;
             let alpha_1 = alpha_0.hypot(gamma_new);
             let alpha_2 = s * delta + c_old * c * gamma;
@@ -98,11 +98,11 @@ impl<T: Scalar> Minres<T> {
             std::mem::swap(&mut self.w_old, &mut self.w);
             kernels::axpy(pool, T::from_f64(c_new * eta), &self.w, x);
             eta *= -s_new;
-            match p.check(eta.abs() * scale)? {
+            match p.check(eta.abs() * scale).await? {
                 Verdict::Continue => {}
                 Verdict::Converged if p.wants_verification(p.recurrence_norm) => {
-                    p.residual(x, false, &mut self.r)?;
-                    if p.is_met()? {
+                    p.residual(x, false, &mut self.r).await?;
+                    if p.is_met().await? {
                         return Ok(Verdict::Converged);
                     }
                     if let Some(stop) = stagnation.observe(p.tested_norm, true, false) {
@@ -127,9 +127,9 @@ impl<T: Scalar> Minres<T> {
     }
 
     /// sqrt(z^H v) of the first or the new pair.
-    fn m_norm(&self, p: &Problem<T>, first: bool) -> Result<f64> {
+    async fn m_norm(&self, p: &Problem<'_, T>, first: bool) -> Result<f64> {
         let (z, v) = if first { (&self.z, &self.v) } else { (&self.z_new, &self.v_new) };
-        let square = p.space.dot(z, v)?.real_part();
+        let square = p.space.dot(z, v).await?.real_part();
         p.finite(square, "M v", z)?;
         if square < 0.0 {
             let what = format!("the preconditioner is not positive definite: v^H M v is {square:e} at iteration {}", p.counts.iterations);
@@ -140,8 +140,8 @@ impl<T: Scalar> Minres<T> {
 }
 
 impl<T: Scalar> Method<T> for Minres<T> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         loop {
             match verdict {
@@ -149,11 +149,11 @@ impl<T: Scalar> Method<T> for Minres<T> {
                 Verdict::Stop(stop) => return Ok(Outcome::Stopped(stop)),
                 Verdict::Continue => {}
             }
-            let claim = self.run(p, x, &mut stagnation)?;
+            let claim = self.run(p, x, &mut stagnation).await?;
             if p.is_verified && claim == Verdict::Converged {
                 return Ok(Outcome::Converged);
             }
-            verdict = p.settle(claim, x, &mut self.r, &mut stagnation)?;
+            verdict = p.settle(claim, x, &mut self.r, &mut stagnation).await?;
             if verdict == Verdict::Continue {
                 p.counts.restarts += 1;
             }

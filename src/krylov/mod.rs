@@ -10,6 +10,7 @@ mod bicgstab;
 mod cg;
 mod cocg;
 mod cocr;
+mod column;
 mod diagnostics;
 mod gcrodr;
 mod gmres;
@@ -25,19 +26,20 @@ mod rminres;
 mod stagnation;
 mod window;
 
+use crate::linalg::lockstep::{alone, Column as Running, Lockstep, Wanted};
 use crate::linalg::space::{Inner, Scratch};
-use crate::linalg::{kernels, space, Panel, Space};
-use crate::operator::{check, precond, Columns, Operator, Side};
+use crate::linalg::{kernels, space, Panel, PanelMut, Space};
+use crate::operator::{check, precond, Columns, Operator, Side, Trans};
 use crate::runtime::context::LOG_SOLVE;
-use crate::runtime::monitor::Monitor;
+use crate::runtime::monitor::{Monitor, Progress, Wish};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Archive, Context, Error, Result, Scalar, Stop};
-use guess::Solutions;
+use column::{Attempt, Column, Track};
 use diagnostics::Diagnostics;
 use learned::Mark;
-use options::{Guess, Settings, KRYLOV, METHODS, RECYCLING};
+use options::{Guess, Settings, KRYLOV, METHODS};
 use policy::{End, Next, Plan, Policy};
-use problem::{Converged, Counts, Nullspaces, Problem, Scaling};
+use problem::{Converged, Counts, Nullspaces, Problem, Scaling, PHASE_ITERATE};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,7 +54,7 @@ pub enum Outcome {
 /// A Krylov method with its work arrays and its memory.
 trait Method<T: Scalar> {
     /// Improves x until the problem's test says stop. On an error x is the last sound iterate.
-    fn solve(&mut self, problem: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome>;
+    async fn solve(&mut self, problem: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome>;
 
     /// Throws away what earlier solves taught.
     fn forget(&mut self) {}
@@ -81,6 +83,72 @@ trait Method<T: Scalar> {
     fn archive(&mut self, archive: &mut Archive) -> Result<()> {
         let _ = archive;
         Ok(())
+    }
+}
+
+/// One of the methods. No trait object: its future would have to be boxed, and a solve allocates nothing.
+enum AnyMethod<T: Scalar> {
+    Cg(cg::Cg<T>),
+    Minres(minres::Minres<T>),
+    BiCgStab(bicgstab::BiCgStab<T>),
+    Rcg(rcg::Rcg<T>),
+    Rminres(rminres::Rminres<T>),
+    Idr(idr::Idr<T>),
+    Cocg(cocg::Cocg<T>),
+    Cocr(cocr::Cocr<T>),
+    Gmres(gmres::Gmres<T, T>),
+    GmresSingle(gmres::Gmres<T, T::Single>),
+    Gcrodr(gcrodr::Gcrodr<T, T>),
+    GcrodrSingle(gcrodr::Gcrodr<T, T::Single>),
+}
+
+/// `$body` for whichever method it is.
+macro_rules! each {
+    ($any:expr, $method:ident => $body:expr) => {
+        match $any {
+            AnyMethod::Cg($method) => $body,
+            AnyMethod::Minres($method) => $body,
+            AnyMethod::BiCgStab($method) => $body,
+            AnyMethod::Rcg($method) => $body,
+            AnyMethod::Rminres($method) => $body,
+            AnyMethod::Idr($method) => $body,
+            AnyMethod::Cocg($method) => $body,
+            AnyMethod::Cocr($method) => $body,
+            AnyMethod::Gmres($method) => $body,
+            AnyMethod::GmresSingle($method) => $body,
+            AnyMethod::Gcrodr($method) => $body,
+            AnyMethod::GcrodrSingle($method) => $body,
+        }
+    };
+}
+
+impl<T: Scalar> Method<T> for AnyMethod<T> {
+    async fn solve(&mut self, problem: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        each!(self, method => method.solve(problem, x, x_is_zero).await)
+    }
+
+    fn forget(&mut self) {
+        each!(self, method => method.forget())
+    }
+
+    fn recycled(&self) -> usize {
+        each!(self, method => method.recycled())
+    }
+
+    fn space(&self) -> Option<Panel<'_, T>> {
+        each!(self, method => method.space())
+    }
+
+    fn teach(&mut self, vectors: Panel<T>) {
+        each!(self, method => method.teach(vectors))
+    }
+
+    fn truncate(&mut self, count: usize) {
+        each!(self, method => method.truncate(count))
+    }
+
+    fn archive(&mut self, archive: &mut Archive) -> Result<()> {
+        each!(self, method => method.archive(archive))
     }
 }
 
@@ -145,6 +213,28 @@ pub struct Setup {
     pub converged: RefCell<Option<Box<dyn Converged>>>,
     pub report: RefCell<Report>,
     pub history: RefCell<Vec<f64>>,
+    /// How each column of the last solve ended.
+    pub ends: RefCell<Vec<Ending>>,
+}
+
+/// How one column of a solve ended.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    pub iterations: usize,
+    pub residual_norm: f64,
+    pub relative_residual: f64,
+    pub outcome: Result<Outcome>,
+}
+
+impl Ending {
+    fn of(report: &Report, outcome: &Result<Outcome>) -> Self {
+        Ending {
+            iterations: report.counts.iterations,
+            residual_norm: report.residual_norm,
+            relative_residual: report.relative_residual,
+            outcome: outcome.clone(),
+        }
+    }
 }
 
 /// Residual norms kept of one solve at most.
@@ -171,6 +261,7 @@ impl Setup {
             converged: RefCell::new(None),
             report: RefCell::new(Report::default()),
             history: RefCell::new(Vec::new()),
+            ends: RefCell::new(Vec::new()),
         })
     }
 
@@ -188,6 +279,7 @@ impl Setup {
             converged: RefCell::new(None),
             report: RefCell::new(Report::default()),
             history: RefCell::new(Vec::new()),
+            ends: RefCell::new(Vec::new()),
         })
     }
 
@@ -272,21 +364,21 @@ impl Shape {
     }
 
     /// The method with its arrays.
-    fn make<T: Scalar>(&self, setup: &Setup) -> Result<Box<dyn Method<T>>> {
+    fn make<T: Scalar>(&self, setup: &Setup) -> Result<AnyMethod<T>> {
         let (n, o) = (self.n, &setup.options);
         Ok(match self.method {
-            "cg" => Box::new(cg::Cg::new(n)?),
-            "minres" => Box::new(minres::Minres::new(n)?),
-            "bicgstab" => Box::new(bicgstab::BiCgStab::new(n)?),
-            "rcg" => Box::new(rcg::Rcg::new(n, o)?),
-            "rminres" => Box::new(rminres::Rminres::new(n, o)?),
-            "idr" => Box::new(idr::Idr::new(n, o.count("shadow"))?),
-            "cocg" => Box::new(cocg::Cocg::new(n)?),
-            "cocr" => Box::new(cocr::Cocr::new(n)?),
-            "gmres" if self.single => Box::new(gmres::Gmres::<T, T::Single>::new(n, o)?),
-            "gmres" => Box::new(gmres::Gmres::<T, T>::new(n, o)?),
-            _ if self.single => Box::new(gcrodr::Gcrodr::<T, T::Single>::new(n, o)?),
-            _ => Box::new(gcrodr::Gcrodr::<T, T>::new(n, o)?),
+            "cg" => AnyMethod::Cg(cg::Cg::new(n)?),
+            "minres" => AnyMethod::Minres(minres::Minres::new(n)?),
+            "bicgstab" => AnyMethod::BiCgStab(bicgstab::BiCgStab::new(n)?),
+            "rcg" => AnyMethod::Rcg(rcg::Rcg::new(n, o)?),
+            "rminres" => AnyMethod::Rminres(rminres::Rminres::new(n, o)?),
+            "idr" => AnyMethod::Idr(idr::Idr::new(n, o.count("shadow"))?),
+            "cocg" => AnyMethod::Cocg(cocg::Cocg::new(n)?),
+            "cocr" => AnyMethod::Cocr(cocr::Cocr::new(n)?),
+            "gmres" if self.single => AnyMethod::GmresSingle(gmres::Gmres::new(n, o)?),
+            "gmres" => AnyMethod::Gmres(gmres::Gmres::new(n, o)?),
+            _ if self.single => AnyMethod::GcrodrSingle(gcrodr::Gcrodr::new(n, o)?),
+            _ => AnyMethod::Gcrodr(gcrodr::Gcrodr::new(n, o)?),
         })
     }
 }
@@ -315,19 +407,15 @@ const CHOSEN_BY_NUMBERS: [&str; 3] = ["amg", "ilut", "ict"];
 
 /// The memory of a solver for one kind of scalar.
 pub struct Krylov<T: Scalar> {
-    method: Option<(Shape, Box<dyn Method<T>>)>,
+    /// One for each right-hand side; never empty.
+    columns: Vec<Column<T>>,
+    tracks: Vec<Track>,
+    lockstep: Option<Lockstep<T>>,
     own: Option<Own<T>>,
     pub inner: Option<Arc<dyn Inner<T>>>,
-    scratch: Scratch<T>,
     nullspaces: Nullspaces<T>,
     nullspaces_of: Option<(u64, u64)>,
-    work: [Vec<T>; 3],
-    scaled_b: Vec<T>,
-    previous: Option<Vec<T>>,
-    solutions: Option<Solutions<T>>,
     policy: Policy,
-    /// A space for the next recycling method to start with, and the length of its vectors.
-    taught: Option<(usize, Columns<T>)>,
     /// A, M and the scaling of the last solve.
     last: [u64; 5],
     mark: Option<Mark<T>>,
@@ -336,18 +424,14 @@ pub struct Krylov<T: Scalar> {
 impl<T: Scalar> Default for Krylov<T> {
     fn default() -> Self {
         Krylov {
-            method: None,
+            columns: vec![Column::default()],
+            tracks: Vec::new(),
+            lockstep: None,
             own: None,
             inner: None,
-            scratch: Scratch::default(),
             nullspaces: Nullspaces::default(),
             nullspaces_of: None,
-            work: [Vec::new(), Vec::new(), Vec::new()],
-            scaled_b: Vec::new(),
-            previous: None,
-            solutions: None,
             policy: Policy::default(),
-            taught: None,
             last: [0; 5],
             mark: None,
         }
@@ -357,33 +441,25 @@ impl<T: Scalar> Default for Krylov<T> {
 impl<T: Scalar> Krylov<T> {
     /// Throws away what earlier solves taught; options and arrays stay.
     pub fn forget(&mut self) {
-        if let Some((_, method)) = &mut self.method {
-            method.forget();
-        }
+        self.columns.iter_mut().for_each(|column| column.forget());
         self.own = None;
-        self.previous = None;
-        self.solutions = None;
         self.policy.forget();
-        self.taught = None;
         self.mark = None;
     }
 
     pub fn recycled(&self) -> usize {
-        match &self.taught {
-            Some((_, columns)) => columns.count,
-            None => self.method.as_ref().map_or(0, |(_, method)| method.recycled()),
-        }
+        self.columns[0].recycled()
     }
 
     /// Checks the operators against the options and makes all arrays, so that the next solve of
     /// this shape allocates nothing.
     pub fn prepare(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
-        let checked = checked(setup, a, m);
-        self.agree(setup, checked.map(|_| ()))?;
+        let checked = checked(setup, a, m).and_then(|_| self.grow(1));
+        self.agree(setup, checked)?;
         loop {
             let plan = self.plan(setup, a, m)?;
-            match self.ready(setup, &plan, a, m) {
-                Err(e) if self.think_again(setup, &plan, setup.report.borrow().counts, None, &Err(e.clone()), usize::MAX) => {}
+            match self.ready(setup, &plan, a, m, 1) {
+                Err(e) if self.think_again(setup, &plan, setup.report.borrow().counts, None, &Err(e.clone()), 1, usize::MAX) => {}
                 done => return done,
             }
         }
@@ -407,7 +483,7 @@ impl<T: Scalar> Krylov<T> {
     }
 
     /// Makes what an attempt needs; a vote of all ranks on it.
-    fn ready(&mut self, setup: &Setup, plan: &Plan, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
+    fn ready(&mut self, setup: &Setup, plan: &Plan, a: &Operator<T>, m: Option<&Operator<T>>, count: usize) -> Result<()> {
         let spec = plan.preconditioner.unwrap_or(setup.options.text("preconditioner"));
         let started = Instant::now();
         let made = match m.filter(|m| setup.method == "auto" && plan.renew && m.refreshes()) {
@@ -420,7 +496,7 @@ impl<T: Scalar> Krylov<T> {
             }
             None => self.prepare_preconditioner(setup, a, spec, plan.renew),
         };
-        let made = made.and_then(|()| self.prepare_arrays(setup, plan.method, a, m));
+        let made = made.and_then(|()| self.prepare_arrays(setup, plan.method, a, m, count));
         self.agree(setup, made)?;
         self.orthonormalise_nullspaces(setup, a)
     }
@@ -430,7 +506,7 @@ impl<T: Scalar> Krylov<T> {
         if !measures(setup) {
             return Ok(None);
         }
-        self.scratch.reductions += setup.context.reduce_hook().is_some() as usize;
+        self.columns[0].scratch.reductions += setup.context.reduce_hook().is_some() as usize;
         space::largest(&setup.context, since.elapsed().as_secs_f64()).map(Some)
     }
 
@@ -476,92 +552,95 @@ impl<T: Scalar> Krylov<T> {
         Ok(())
     }
 
-    fn prepare_arrays(&mut self, setup: &Setup, method: &'static str, a: &Operator<T>, m: Option<&Operator<T>>) -> Result<()> {
-        let (n, o) = (a.nrows(), &setup.options);
+    /// Makes new columns, up to so many; they start with the space of the first.
+    fn grow(&mut self, count: usize) -> Result<()> {
+        let (columns, tracks) = (count.saturating_sub(self.columns.len()), count.saturating_sub(self.tracks.len()));
+        memory::reserve(&mut self.columns, columns, "columns")?;
+        memory::reserve(&mut self.tracks, tracks, "columns")?;
+        for _ in 0..columns {
+            let sister = self.columns[0].sister()?;
+            self.columns.push(sister);
+        }
+        self.tracks.resize_with(self.tracks.len() + tracks, Track::default);
+        Ok(())
+    }
+
+    /// Makes the arrays of the first `count` columns.
+    fn prepare_arrays(&mut self, setup: &Setup, method: &'static str, a: &Operator<T>, m: Option<&Operator<T>>, count: usize) -> Result<()> {
         if T::IS_COMPLEX && self.inner.is_some() && ["cocg", "cocr"].contains(&method) {
             let text = format!("argument 'inner' (rkn_krylov_set_inner) gives x^H y, but {method} needs x^T y for complex numbers: it must be NULL");
             return Err(Error::Unsupported(text));
         }
-        let single = stores_single(setup, method, a, self.own.as_ref().map(|own| &own.m).or(m));
-        if !self.method.as_ref().is_some_and(|(shape, _)| shape.fits(method, n, single, o)) {
-            let old = self.method.take().filter(|(shape, _)| shape.n == n);
-            if self.taught.is_none() {
-                self.taught = learned::kept(old.as_ref().and_then(|(_, method)| method.space()))?;
-            }
-            drop(old);
-            let shape = Shape::new(method, n, single, o);
-            let made = shape.make(setup)?;
-            self.method = Some((shape, made));
+        let m = self.own.as_ref().map(|own| &own.m).or(m);
+        for column in &mut self.columns[..count] {
+            column.prepare(setup, method, a, m, self.inner.is_some())?;
         }
-        if let (Some((length, columns)), Some((_, made))) = (&self.taught, &mut self.method) {
-            if *length != n {
-                return Err(Error::size("A", format!("{n} x {n}"), format!("be {length} x {length}, as the vectors of the space that was set")));
+        Track::reserve(&setup.history, setup)?;
+        if count > 1 {
+            let values = Column::<T>::values(setup, method);
+            if !self.lockstep.as_ref().is_some_and(|all| all.fits(a.nrows(), count, values)) {
+                self.lockstep = Some(Lockstep::new(a.nrows(), count, values)?);
             }
-            if RECYCLING.contains(&method) {
-                made.teach(Panel::packed(&columns.data, n, columns.count));
-                self.taught = None;
+            for track in &self.tracks[..count] {
+                Track::reserve(&track.history, setup)?;
             }
         }
-        let (columns, values) = match method {
-            "gcrodr" => (o.count("restart") + 1, (o.count("restart") + 1).pow(2).max(2 * o.count("restart") + 5)),
-            "gmres" => (o.count("restart") + 1, 2 * o.count("restart") + 5),
-            "rcg" | "rminres" => (o.count("recycle"), 2 * o.count("recycle").pow(2) + 4),
-            "idr" => (o.count("shadow"), 2 * o.count("shadow") + 2),
-            _ => (1, 4),
-        };
-        let window = if o.text("initial_guess") == "project" { o.count("window") } else { 0 };
-        let (columns, values) = (columns.max(window), values.max(window * (window + 1)));
-        if window == 0 {
-            self.solutions = None;
-        } else if !self.solutions.as_ref().is_some_and(|kept| kept.fits(n, window)) {
-            self.solutions = Some(Solutions::new(n, window)?);
-        }
-        self.scratch.reserve(n, columns, values, self.inner.is_some())?;
-        for w in &mut self.work {
-            resize(w, n)?;
-        }
-        resize(&mut self.scaled_b, if setup.scaling.left.is_some() { n } else { 0 })?;
-        let history = HISTORY.min(o.count("max_iterations") + 1);
-        let mut kept = setup.history.borrow_mut();
-        if kept.capacity() < history {
-            kept.clear();
-            memory::reserve(&mut kept, history, "residual history")?;
-        }
-        drop(kept);
         self.read_nullspaces(a)
     }
 
-    /// Solves A x = b; M approximates the inverse of A. `x` is written in any case but a refused
-    /// call, and holds the best point known on return.
+    /// Solves A x = b; M approximates the inverse of A. x is written in any case but a refused call, and
+    /// holds the best point known on return.
     pub fn solve(&mut self, setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>, b: &[T], x: &mut [T]) -> Result<Outcome> {
-        let started = Instant::now();
-        self.scratch.reductions = 0;
+        self.solve_block(setup, a, m, Panel::column(b), PanelMut::column(x))
+    }
+
+    /// Solves A X = B, all columns in lockstep.
+    pub fn solve_block(
+        &mut self,
+        setup: &Setup,
+        a: &Operator<T>,
+        m: Option<&Operator<T>>,
+        b: Panel<T>,
+        mut x: PanelMut<T>,
+    ) -> Result<Outcome> {
+        let (started, count) = (Instant::now(), b.ncols);
+        self.columns.iter_mut().for_each(|column| column.scratch.reductions = 0);
         {
             let mut report = setup.report.borrow_mut();
             *report = Report { solves: report.solves + 1, rebuilds: report.rebuilds, recycled: report.recycled, ..Report::default() };
         }
         setup.history.borrow_mut().clear();
+        setup.ends.borrow_mut().clear();
         let checked = checked(setup, a, m).and_then(|settings| {
-            check::finite("b", b)?;
+            finite_columns(["b", "B"], b)?;
             if settings.guess == Guess::X {
-                check::finite("x", x)?;
+                finite_columns(["x", "X"], x.as_panel())?;
             }
+            memory::reserve(&mut setup.ends.borrow_mut(), count, "columns")?;
+            self.grow(count)?;
             Ok(settings)
         });
         let settings = checked.clone();
         self.agree(setup, checked.map(|_| ()))?;
         let settings = settings?;
+        if count == 0 {
+            return Ok(Outcome::Converged);
+        }
+        for track in &mut self.tracks {
+            *track.report.get_mut() = Report::default();
+            track.history.get_mut().clear();
+        }
         let (m_id, m_version) = m.map_or((0, 0), |m| (m.id(), m.version()));
-        self.policy.begin();
+        self.policy.begin(count);
         self.last = [a.id(), a.version(), m_id, m_version, setup.scaling.version];
-        let mut x_is_zero = self.start_x(settings.guess, x);
-        resize(&mut self.scaled_b, if setup.scaling.left.is_some() { x.len() } else { 0 })?;
-        scale_in(&setup.scaling, b, &mut self.scaled_b, x);
-        let outcome = loop {
+        for (j, (column, track)) in self.columns.iter_mut().zip(&mut self.tracks[..count]).enumerate() {
+            track.x_is_zero = column.begin(setup, settings.guess, b.col(j), x.col(j))?;
+        }
+        loop {
             let plan = self.plan(setup, a, m)?;
             let before = setup.report.borrow().counts;
             let mut seconds = None;
-            let outcome = match self.ready(setup, &plan, a, m) {
+            match self.ready(setup, &plan, a, m, count) {
                 Ok(()) => {
                     {
                         let mut report = setup.report.borrow_mut();
@@ -570,93 +649,116 @@ impl<T: Scalar> Krylov<T> {
                         report.preconditioner = plan.preconditioner.unwrap_or("");
                     }
                     let begun = Instant::now();
-                    let outcome = self.attempt(setup, settings, &plan, started, a, m, b, x, x_is_zero);
-                    x_is_zero = false;
-                    if outcome.is_ok() {
-                        seconds = self.measured(setup, begun)?;
+                    self.attempt(setup, settings, &plan, started, a, m, b, x.reborrow())?;
+                    if self.tracks[..count].iter().all(|track| track.outcome.is_ok()) {
+                        seconds = self.measured(setup, begun)?.map(|seconds| seconds / count as f64);
                     }
-                    outcome
                 }
-                Err(e) => Err(e),
-            };
-            if !self.think_again(setup, &plan, before, seconds, &outcome, settings.max_iterations) {
-                break outcome;
+                Err(e) => self.tracks[..count].iter_mut().for_each(|track| track.outcome = Err(e.clone())),
             }
-        };
-        if let (Some(solutions), Ok(Outcome::Converged)) = (&mut self.solutions, &outcome) {
-            solutions.learn(x);
+            let outcome = overall(&self.tracks[..count]);
+            if !self.think_again(setup, &plan, before, seconds, &outcome, count, settings.max_iterations) {
+                break;
+            }
         }
-        scale_out(&setup.scaling, x);
-        self.finish(setup, settings, outcome, x)
+        for (j, (column, track)) in self.columns.iter_mut().zip(&self.tracks[..count]).enumerate() {
+            column.end(setup, settings.guess, &track.outcome, x.col(j))?;
+            let report = if count == 1 { &setup.report } else { &track.report };
+            setup.ends.borrow_mut().push(Ending::of(&report.borrow(), &track.outcome));
+        }
+        self.finish(setup, overall(&self.tracks[..count]))
     }
 
-    /// Runs one method on the system, from the point in x. Counts go on from those of the report.
+    /// Runs one method on all columns, from the points in X. Counts go on from those of the attempt before.
     #[allow(clippy::too_many_arguments)]
     fn attempt(
         &mut self,
         setup: &Setup,
-        mut settings: Settings,
+        settings: Settings,
         plan: &Plan,
         started: Instant,
         a: &Operator<T>,
         m: Option<&Operator<T>>,
-        b: &[T],
-        x: &mut [T],
-        mut x_is_zero: bool,
-    ) -> Result<Outcome> {
-        let (counts, target) = (setup.report.borrow().counts, setup.report.borrow().target);
-        settings.max_iterations = settings.max_iterations.min(counts.iterations.saturating_add(plan.budget));
-        let (_, method) = self.method.as_mut().expect("prepared before");
+        b: Panel<T>,
+        x: PanelMut<T>,
+    ) -> Result<()> {
+        let count = b.ncols;
         let own = self.own.as_ref().map(|own| &own.m);
-        let (mut monitor, mut converged) = (setup.monitor.borrow_mut(), setup.converged.borrow_mut());
-        let mut problem = Problem {
+        let all = Attempt {
+            setup,
             a,
             m: own.or(m),
-            space: solver_space(setup, &self.inner, &mut self.scratch),
-            b: if setup.scaling.left.is_some() { &self.scaled_b } else { b },
-            settings,
-            scaling: &setup.scaling,
+            inner: &self.inner,
             nullspaces: &self.nullspaces,
-            work: self.work.each_mut().map(|w| &mut w[..]),
-            monitor: monitor.as_deref_mut(),
-            converged: converged.as_deref_mut(),
-            history: &setup.history,
-            report: &setup.report,
-            counts,
+            settings,
+            plan,
             started,
-            rhs_norm: 0.0,
-            rhs_true_norm: 0.0,
-            begun: counts.iterations,
-            worth: plan.budget,
-            first_norm: f64::INFINITY,
-            target,
-            true_norm: f64::NAN,
-            tested_norm: f64::NAN,
-            is_verified: false,
-            recurrence_norm: f64::NAN,
-            best_norm: f64::INFINITY,
+            converged: &setup.converged,
         };
-        if let Some(solutions) = self.solutions.as_mut().filter(|_| x_is_zero) {
-            x_is_zero = solutions.guess(&mut problem, x)?;
+        let mut monitor = setup.monitor.borrow_mut();
+        if count == 1 {
+            let (track, x) = (&mut self.tracks[0], x.split().next().expect("one column"));
+            let told = (&setup.report, &setup.history);
+            track.outcome = alone(self.columns[0].attempt(all, told, None, monitor.as_deref_mut(), b.col(0), x, track.x_is_zero));
+            track.x_is_zero = false;
+        } else {
+            let lockstep = self.lockstep.as_mut().expect("prepared before");
+            lockstep.start();
+            let lockstep = &*lockstep;
+            let outside = self.columns[0].scratch.reductions;
+            let mut running: Vec<Running<Result<Outcome>>> = memory::with_capacity(count, "columns")?;
+            for (j, ((column, track), x)) in self.columns.iter_mut().zip(&self.tracks).zip(x.split()).enumerate() {
+                let told = (&track.report, &track.history);
+                running.push(Box::pin(column.attempt(all, told, Some(lockstep.member(j)), None, b.col(j), x, track.x_is_zero)));
+            }
+            let reduce = setup.context.reduce_hook();
+            let multiply = |kind, x: Panel<T>, y: PanelMut<T>| match (kind, all.m) {
+                (Wanted::Preconditioner, Some(m)) => m.apply(&setup.context.pool, Trans::N, x, y),
+                _ => a.apply(&setup.context.pool, Trans::N, x, y),
+            };
+            let mut told = 0;
+            let outcomes = lockstep.run(running, reduce.as_ref(), multiply, || {
+                join(&mut setup.report.borrow_mut(), &self.tracks[..count], outside + lockstep.reductions());
+                let steps = setup.report.borrow().counts.iterations;
+                if steps > told {
+                    told = steps;
+                    let wish = monitor.as_deref_mut().map(|monitor| monitor.observe(&progress(&setup.report.borrow(), &self.tracks[..count], started)));
+                    if wish == Some(Wish::Stop) {
+                        lockstep.wish(Stop::Monitor, reduce.is_some());
+                    }
+                }
+            });
+            let sums = self.columns[..count].iter().map(|column| column.scratch.reductions - outside).max().unwrap_or(0);
+            let sums = outside + if reduce.is_some() { lockstep.reductions() } else { sums };
+            self.columns.iter_mut().for_each(|column| column.scratch.reductions = sums);
+            let longest = join(&mut setup.report.borrow_mut(), &self.tracks[..count], sums);
+            setup.history.borrow_mut().clone_from(&self.tracks[longest].history.borrow());
+            for (track, outcome) in self.tracks.iter_mut().zip(outcomes) {
+                track.outcome = outcome;
+                track.x_is_zero = false;
+            }
         }
-        let outcome = method.solve(&mut problem, x, x_is_zero);
-        problem.publish();
-        // After an error x may have overflowed where nobody looked: the best point, if there is one, is sound.
-        if outcome.is_err() && problem.best_norm < f64::INFINITY && kernels::first_nonfinite(x).is_some() {
-            x.copy_from_slice(problem.work[2]);
-        }
-        let recycled = method.recycled();
-        setup.report.borrow_mut().recycled = self.taught.as_ref().map_or(recycled, |(_, columns)| columns.count);
-        outcome
+        setup.report.borrow_mut().recycled = self.columns[0].recycled();
+        Ok(())
     }
 
     /// Lets the policy learn from an attempt; whether it wants another.
-    fn think_again(&mut self, setup: &Setup, plan: &Plan, before: Counts, seconds: Option<f64>, outcome: &Result<Outcome>, limit: usize) -> bool {
+    #[allow(clippy::too_many_arguments)]
+    fn think_again(
+        &mut self,
+        setup: &Setup,
+        plan: &Plan,
+        before: Counts,
+        seconds: Option<f64>,
+        outcome: &Result<Outcome>,
+        columns: usize,
+        limit: usize,
+    ) -> bool {
         if setup.method != "auto" {
             return false;
         }
         let now = setup.report.borrow().counts;
-        let (done, iterations, applies) = (now.iterations, now.iterations - before.iterations, now.applies - before.applies);
+        let (done, iterations, applies) = (now.iterations, now.iterations - before.iterations, (now.applies - before.applies) / columns);
         let end = match outcome {
             Ok(Outcome::Converged) => End::Good,
             Ok(Outcome::Stopped(Stop::Iterations)) if done < limit => End::Spent,
@@ -680,24 +782,8 @@ impl<T: Scalar> Krylov<T> {
 
     /// A vote of all ranks on what this one prepared.
     fn agree(&mut self, setup: &Setup, prepared: Result<()>) -> Result<()> {
-        self.scratch.reductions += 1;
+        self.columns[0].scratch.reductions += 1;
         space::vote(&setup.context, prepared.err())
-    }
-
-    /// Puts the initial guess into x; true if that is zero.
-    fn start_x(&self, guess: Guess, x: &mut [T]) -> bool {
-        match guess {
-            Guess::X => return false,
-            Guess::Previous => {
-                if let Some(previous) = self.previous.as_ref().filter(|previous| previous.len() == x.len()) {
-                    x.copy_from_slice(previous);
-                    return false;
-                }
-            }
-            Guess::Zero | Guess::Project => {}
-        }
-        x.fill(T::ZERO);
-        true
     }
 
     /// Copies the nullspaces of an operator that is new or has changed.
@@ -714,19 +800,14 @@ impl<T: Scalar> Krylov<T> {
         if self.nullspaces_of.is_some() {
             return Ok(());
         }
-        let space = solver_space(setup, &self.inner, &mut self.scratch);
-        orthonormalise(&space, a.ncols(), &mut self.nullspaces.right)?;
-        orthonormalise(&space, a.nrows(), &mut self.nullspaces.left)?;
+        let space = solver_space(setup, &self.inner, &mut self.columns[0].scratch);
+        alone(orthonormalise(&space, a.ncols(), &mut self.nullspaces.right))?;
+        alone(orthonormalise(&space, a.nrows(), &mut self.nullspaces.left))?;
         self.nullspaces_of = Some((a.id(), a.version()));
         Ok(())
     }
 
-    fn finish(&mut self, setup: &Setup, settings: Settings, outcome: Result<Outcome>, x: &[T]) -> Result<Outcome> {
-        if settings.guess == Guess::Previous && outcome.is_ok() {
-            let previous = self.previous.get_or_insert_default();
-            resize(previous, x.len())?;
-            previous.copy_from_slice(x);
-        }
+    fn finish(&mut self, setup: &Setup, outcome: Result<Outcome>) -> Result<Outcome> {
         if outcome == Ok(Outcome::Stopped(Stop::Interrupt)) {
             setup.context.clear_interrupt();
         }
@@ -743,6 +824,62 @@ impl<T: Scalar> Krylov<T> {
         });
         outcome
     }
+}
+
+/// How a solve of several columns ended: as the first that failed, or the first that stopped.
+fn overall(tracks: &[Track]) -> Result<Outcome> {
+    let failed = tracks.iter().find(|track| track.outcome.is_err());
+    let stopped = || tracks.iter().find(|track| track.outcome != Ok(Outcome::Converged));
+    failed.or_else(stopped).map_or(Ok(Outcome::Converged), |track| track.outcome.clone())
+}
+
+/// The report on all columns; returns the one that took the most iterations, whose residual is reported.
+fn join(report: &mut Report, tracks: &[Track], reductions: usize) -> usize {
+    let mut longest = 0;
+    report.counts = Counts::default();
+    for (j, track) in tracks.iter().enumerate() {
+        let column = track.report.borrow();
+        if column.counts.iterations > report.counts.iterations {
+            longest = j;
+        }
+        report.counts.join(&column.counts);
+    }
+    let column = tracks[longest].report.borrow();
+    report.reductions = reductions;
+    report.residual_norm = column.residual_norm;
+    report.relative_residual = column.relative_residual;
+    report.recurrence_norm = column.recurrence_norm;
+    report.target = column.target;
+    report.solve_seconds = column.solve_seconds - report.setup_seconds;
+    report.diagnostics.clone_from(&column.diagnostics);
+    longest
+}
+
+/// What a monitor is told of columns in lockstep: the norm that is farthest from its target.
+fn progress(report: &Report, tracks: &[Track], started: Instant) -> Progress {
+    let (mut measure, mut target) = (0.0, 0.0);
+    for track in tracks {
+        let column = track.report.borrow();
+        // By products: a target may be zero, and a norm that is no number is the farthest of all.
+        if !(column.recurrence_norm * target <= measure * column.target) || target == 0.0 {
+            (measure, target) = (column.recurrence_norm, column.target);
+        }
+    }
+    let Counts { iterations, applies, .. } = report.counts;
+    Progress { phase: PHASE_ITERATE, iteration: iterations, applies, measure, target, seconds: started.elapsed().as_secs_f64() }
+}
+
+/// Columns without what is not finite; `names` are those of a vector and of several.
+fn finite_columns<T: Scalar>(names: [&'static str; 2], x: Panel<T>) -> Result<()> {
+    if x.ncols == 1 {
+        return check::finite(names[0], x.col(0));
+    }
+    for j in 0..x.ncols {
+        if let Some(i) = kernels::first_nonfinite(x.col(j)) {
+            return Err(Error::NonFinite(format!("argument '{}' has {} in row {i} of column {j} (base 0), must be finite", names[1], x.col(j)[i])));
+        }
+    }
+    Ok(())
 }
 
 fn solver_space<'a, T: Scalar>(setup: &'a Setup, inner: &Option<Arc<dyn Inner<T>>>, scratch: &'a mut Scratch<T>) -> Space<'a, T> {
@@ -804,18 +941,18 @@ fn resize<T: Scalar>(v: &mut Vec<T>, n: usize) -> Result<()> {
 }
 
 /// Modified Gram-Schmidt, twice; a dependent column becomes zero and then projects nothing.
-fn orthonormalise<T: Scalar>(space: &Space<T>, n: usize, columns: &mut Columns<T>) -> Result<()> {
+async fn orthonormalise<T: Scalar>(space: &Space<'_, T>, n: usize, columns: &mut Columns<T>) -> Result<()> {
     for j in 0..columns.count {
         let (done, rest) = columns.data.split_at_mut(j * n);
         let column = &mut rest[..n];
-        let before = space.norm(column)?;
+        let before = space.norm(column).await?;
         for _ in 0..2 {
             for q in (0..j).map(|i| &done[i * n..][..n]) {
-                let c = T::narrow(space.dot(q, column)?);
+                let c = T::narrow(space.dot(q, column).await?);
                 kernels::axpy(space.pool(), -c, q, column);
             }
         }
-        let after = space.norm(column)?;
+        let after = space.norm(column).await?;
         let factor = if after > 1e-10 * before { 1.0 / after } else { 0.0 };
         kernels::scale(space.pool(), factor, column);
     }

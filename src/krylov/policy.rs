@@ -129,6 +129,8 @@ struct Survey {
     width: f64,
     levels: f64,
     hermitian: bool,
+    /// Right-hand sides that share a set-up.
+    columns: f64,
 }
 
 impl Survey {
@@ -167,10 +169,10 @@ impl Survey {
         match class {
             Complete => {
                 let (make, apply) = self.complete();
-                0.25 * make + 5.0 * (apply + self.apply() + self.vectors())
+                0.25 * make / self.columns + 5.0 * (apply + self.apply() + self.vectors())
             }
             Incomplete => 0.5 * self.levels * self.iteration_incomplete(),
-            Multigrid => (0.5 * AMG_REFRESH + AMG_ITERATIONS * AMG_ITERATION) * self.iteration_incomplete(),
+            Multigrid => (0.5 * AMG_REFRESH / self.columns + AMG_ITERATIONS * AMG_ITERATION) * self.iteration_incomplete(),
         }
     }
 }
@@ -193,7 +195,9 @@ pub struct Policy {
     class: Class,
     rung: usize,
     age: Age,
-    /// What the present preconditioner cost to make.
+    /// Right-hand sides of the present system.
+    columns: f64,
+    /// What the present preconditioner cost to make, for one right-hand side.
     making: f64,
     /// Cost of an iteration with it, and what counts say.
     iteration: f64,
@@ -219,6 +223,7 @@ impl Default for Policy {
             class: Incomplete,
             rung: 0,
             age: Age::default(),
+            columns: 1.0,
             making: 0.0,
             iteration: 0.0,
             nominal: 0.0,
@@ -256,7 +261,7 @@ impl Policy {
     /// Writes or reads all that decisions depend on.
     pub fn archive(&mut self, archive: &mut Archive) -> Result<()> {
         archive.optional(&mut self.survey, || Ok(Survey::default()), |archive, survey| {
-            let Survey { n, entries, size, width, levels, hermitian } = survey;
+            let Survey { n, entries, size, width, levels, hermitian, columns: _ } = survey;
             [n, entries, size, width, levels].into_iter().try_for_each(|v| archive.number(v))?;
             archive.flag(hermitian)
         })?;
@@ -293,7 +298,7 @@ impl Policy {
         let lags = m.is_some_and(|m| m.refreshes());
         let renew = is_new && (self.made_of.is_none() || self.fresh > 0 || self.is_old());
         if self.nominal == 0.0 {
-            (self.making, self.iteration, self.nominal) = (setup_cost, 1.0, 1.0);
+            (self.making, self.iteration, self.nominal) = (setup_cost / self.columns, 1.0, 1.0);
         }
         let budget = if lags && is_new && !renew { iterations(self.making + 4.0 * self.iteration, self.iteration) } else { usize::MAX };
         Plan { method, preconditioner: None, renew: renew && lags, budget }
@@ -301,7 +306,7 @@ impl Policy {
 
     /// Takes note of a refresh of the user's preconditioner, and of its cost where that is measured.
     pub fn refreshed<T: Scalar>(&mut self, a: &Operator<T>, seconds: Option<f64>) {
-        self.making = seconds.unwrap_or(self.making);
+        self.making = seconds.map_or(self.making, |seconds| seconds / self.columns);
         self.age = Age::default();
         self.fresh = self.fresh.saturating_sub(1);
         self.made_of = Some([a.id(), a.version()]);
@@ -312,11 +317,14 @@ impl Policy {
         let now = [a.id(), a.version()];
         let entries = a.count("entries").unwrap_or(0) as f64;
         let is_new = self.made_of != Some(now);
+        if let Some(survey) = &mut self.survey {
+            survey.columns = self.columns;
+        }
         match self.survey {
             Some(survey) if survey.n == a.nrows() as f64 && survey.entries == entries => {}
             _ => {
                 self.forget();
-                let survey = survey(a, entries)?;
+                let survey = Survey { columns: self.columns, ..survey(a, entries)? };
                 self.survey = Some(survey);
                 self.change_class(cheapest(CLASSES.into_iter().filter(|class| survey.offers(*class)), |class| survey.predicted(class)));
             }
@@ -339,7 +347,7 @@ impl Policy {
             Complete | Multigrid if is_new && !renew => iterations(self.making + 4.0 * self.iteration, self.iteration),
             // The first system may cost as much as another class is thought to need for two, a new factor included.
             Incomplete | Multigrid if self.observed[self.class as usize].is_none() => {
-                let whole = |class| if class == Complete { survey.complete().0 } else { 0.0 } + survey.predicted(class);
+                let whole = |class| if class == Complete { survey.complete().0 / survey.columns } else { 0.0 } + survey.predicted(class);
                 let each = if self.class == Multigrid { AMG_ITERATION } else { 1.0 } * survey.iteration_incomplete();
                 others.map(whole).reduce(f64::min).map_or(usize::MAX, |cost| iterations(2.0 * cost, each).max(30))
             }
@@ -370,14 +378,15 @@ impl Policy {
             Incomplete => (4.0 * entries * (size + 4.0) / BYTES, entries * (size + 4.0) / BYTES),
         };
         self.nominal = applying + survey.apply() + survey.vectors();
-        (self.making, self.iteration) = (seconds.unwrap_or(making), self.unit * self.nominal);
+        (self.making, self.iteration) = (seconds.unwrap_or(making) / self.columns, self.unit * self.nominal);
         self.age = Age::default();
         self.fresh = self.fresh.saturating_sub(1);
         self.made_of = Some([a.id(), a.version()]);
     }
 
-    /// A new system begins.
-    pub fn begin(&mut self) {
+    /// A new system begins, with so many right-hand sides. Costs are those of one of them: they share set-ups.
+    pub fn begin(&mut self, columns: usize) {
+        self.columns = columns as f64;
         self.trail.clear();
     }
 
@@ -591,6 +600,7 @@ fn survey<T: Scalar>(a: &Operator<T>, entries: f64) -> Result<Survey> {
     let planar = n as f64 <= 1.5 * (levels as f64).powi(2);
     let width = if planar { (width as f64).min((n as f64).sqrt()) } else { width as f64 };
     Ok(Survey {
+        columns: 1.0,
         n: n as f64,
         entries,
         size: size_of::<T>() as f64,

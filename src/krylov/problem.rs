@@ -1,6 +1,7 @@
 //! One linear system as a method sees it: scaled, projected off nullspaces, counted, voted on.
 
 use super::options::{Norm, Place, Reference, Settings, Verify};
+use crate::linalg::lockstep::Wanted;
 use crate::linalg::{kernels, Panel, PanelMut, Space};
 use crate::operator::{Columns, Operator, Trans};
 use crate::runtime::context::LOG_CYCLE;
@@ -79,7 +80,7 @@ pub struct Problem<'a, T: Scalar> {
     /// For scaled applies, for tested norms, and the best point so far.
     pub work: [&'a mut [T]; 3],
     pub monitor: Option<&'a mut (dyn Monitor + 'static)>,
-    pub converged: Option<&'a mut (dyn Converged + 'static)>,
+    pub converged: &'a RefCell<Option<Box<dyn Converged>>>,
     pub history: &'a RefCell<Vec<f64>>,
     /// Kept up to date for callbacks that ask.
     pub report: &'a RefCell<Report>,
@@ -111,30 +112,26 @@ impl<T: Scalar> Problem<'_, T> {
 
     /// y <- A x (scaled). A failure is kept for the vote of the next reduction; `y` is then zero.
     /// Until that vote a rank that failed goes on multiplying: the others may wait for its part.
-    pub fn apply(&mut self, x: &[T], y: &mut [T]) {
+    pub async fn apply(&mut self, x: &[T], y: &mut [T]) {
         self.counts.applies += 1;
         if self.space.ended() {
             return y.fill(T::ZERO);
         }
-        let pool = self.space.pool();
-        let done = if self.scaling.is_identity() {
-            self.a.apply_vector(pool, x, y)
+        if self.scaling.is_identity() {
+            multiply(&self.space, self.a, Wanted::Operator, x, y).await;
         } else {
             let t = &mut *self.work[0];
             unscale(x, &self.scaling.right, t);
-            self.a.apply_vector(pool, t, y).map(|()| rescale(&self.scaling.left, y))
-        };
-        if let Err(e) = done {
-            self.space.fail(e);
-            y.fill(T::ZERO);
+            multiply(&self.space, self.a, Wanted::Operator, t, y).await;
+            rescale(&self.scaling.left, y);
         }
     }
 
     /// Y <- A X for several columns at once.
-    pub fn apply_panel(&mut self, x: Panel<T>, mut y: PanelMut<T>) {
-        if !self.scaling.is_identity() {
+    pub async fn apply_panel(&mut self, x: Panel<'_, T>, mut y: PanelMut<'_, T>) {
+        if !self.scaling.is_identity() || self.space.member.is_some() {
             for j in 0..x.ncols {
-                self.apply(x.col(j), y.col(j));
+                self.apply(x.col(j), y.col(j)).await;
             }
             return;
         }
@@ -149,81 +146,77 @@ impl<T: Scalar> Problem<'_, T> {
     }
 
     /// z <- M r, or r where there is no preconditioner; projected off the right nullspace.
-    pub fn precondition(&mut self, r: &[T], z: &mut [T]) -> Result<()> {
+    pub async fn precondition(&mut self, r: &[T], z: &mut [T]) -> Result<()> {
         let Some(m) = self.m else {
             z.copy_from_slice(r);
-            return self.project_right(z);
+            return self.project_right(z).await;
         };
         self.counts.preconditioner_applies += 1;
         if self.space.ended() {
             z.fill(T::ZERO);
             return Ok(());
         }
-        let pool = self.space.pool();
-        let done = if self.scaling.is_identity() {
-            m.apply_vector(pool, r, z)
+        if self.scaling.is_identity() {
+            multiply(&self.space, m, Wanted::Preconditioner, r, z).await;
         } else {
             let t = &mut *self.work[0];
             unscale(r, &self.scaling.left, t);
-            m.apply_vector(pool, t, z).map(|()| rescale(&self.scaling.right, z))
-        };
-        if let Err(e) = done {
-            self.space.fail(e);
-            z.fill(T::ZERO);
+            multiply(&self.space, m, Wanted::Preconditioner, t, z).await;
+            rescale(&self.scaling.right, z);
         }
-        self.project_right(z)
+        self.project_right(z).await
     }
 
     /// One application of the preconditioned operator: right `z = M v, w = A z`; left
     /// `z = v, w = M A v`.
-    pub fn forward(&mut self, v: &[T], z: &mut [T], w: &mut [T]) -> Result<()> {
-        self.search_direction(v, z)?;
-        self.image(z, w)
+    pub async fn forward(&mut self, v: &[T], z: &mut [T], w: &mut [T]) -> Result<()> {
+        self.search_direction(v, z).await?;
+        self.image(z, w).await
     }
 
     /// w <- the image of a vector of the solution space: A z, or M A z on the left.
-    pub fn image(&mut self, z: &[T], w: &mut [T]) -> Result<()> {
+    pub async fn image(&mut self, z: &[T], w: &mut [T]) -> Result<()> {
         if self.settings.place != Place::Left {
-            self.apply(z, w);
+            self.apply(z, w).await;
             return Ok(());
         }
         let mut t = std::mem::take(&mut self.work[1]);
-        self.apply(z, t);
-        let done = self.precondition(t, w);
+        self.apply(z, t).await;
+        let done = self.precondition(t, w).await;
         self.work[1] = std::mem::take(&mut t);
         done
     }
 
-    fn project_right(&self, z: &mut [T]) -> Result<()> {
-        project(&self.space, &self.nullspaces.right, z)
+    async fn project_right(&self, z: &mut [T]) -> Result<()> {
+        project(&self.space, &self.nullspaces.right, z).await
     }
 
     /// r <- b - A x, its norm and its tested norm. `x` all zeros costs no apply. An x that is not finite
     /// is an error on all ranks, also where A has zeros for the entry.
-    pub fn residual(&mut self, x: &[T], x_is_zero: bool, r: &mut [T]) -> Result<()> {
+    pub async fn residual(&mut self, x: &[T], x_is_zero: bool, r: &mut [T]) -> Result<()> {
         if x_is_zero {
             r.copy_from_slice(self.b);
         } else {
-            self.apply(x, r);
+            self.apply(x, r).await;
             self.counts.verify_applies += 1;
             kernels::residual(self.space.pool(), self.b, r);
         }
-        project(&self.space, &self.nullspaces.left, r)?;
+        project(&self.space, &self.nullspaces.left, r).await?;
         if let Some(p) = kernels::first_nonfinite(x).filter(|_| !x_is_zero) {
             r[p] = T::from_f64(f64::NAN);
         }
-        self.measure(r)
+        self.measure(r).await
     }
 
     /// Norms of a residual vector that was just formed from its definition.
-    fn measure(&mut self, r: &[T]) -> Result<()> {
-        let scaled = self.finite(self.space.norm(r)?, "A x", r)?;
+    async fn measure(&mut self, r: &[T]) -> Result<()> {
+        let scaled = self.finite(self.space.norm(r).await?, "A x", r)?;
         self.true_norm = if self.scaling.left.is_none() {
             scaled
         } else {
             let mut t = std::mem::take(&mut self.work[0]);
             unscale(r, &self.scaling.left, t);
-            let norm = self.space.norm(t);
+            let norm = self.space.norm(t).await;
             self.work[0] = std::mem::take(&mut t);
             norm?
         };
@@ -231,15 +224,18 @@ impl<T: Scalar> Problem<'_, T> {
             Norm::True => self.true_norm,
             Norm::Weighted => scaled,
             Norm::Preconditioned if self.m.is_none() => scaled,
-            Norm::Preconditioned => self.preconditioned_norm(r)?,
+            Norm::Preconditioned => self.preconditioned_norm(r).await?,
         };
         self.is_verified = true;
         Ok(())
     }
 
-    fn preconditioned_norm(&mut self, r: &[T]) -> Result<f64> {
+    async fn preconditioned_norm(&mut self, r: &[T]) -> Result<f64> {
         let mut t = std::mem::take(&mut self.work[1]);
-        let done = self.precondition(r, t).and_then(|()| self.space.norm(t));
+        let mut done = self.precondition(r, t).await.map(|()| 0.0);
+        if done.is_ok() {
+            done = self.space.norm(t).await;
+        }
         let finite = done.and_then(|norm| self.finite(norm, "M r", t));
         self.work[1] = std::mem::take(&mut t);
         finite
@@ -258,13 +254,13 @@ impl<T: Scalar> Problem<'_, T> {
 
     /// The first residual, the reference and the target; a zero right-hand side has the zero
     /// solution. Tells whether there is nothing to do.
-    pub fn start(&mut self, x: &mut [T], x_is_zero: bool, r: &mut [T]) -> Result<Verdict> {
-        self.residual(x, true, r)?;
+    pub async fn start(&mut self, x: &mut [T], x_is_zero: bool, r: &mut [T]) -> Result<Verdict> {
+        self.residual(x, true, r).await?;
         (self.rhs_norm, self.rhs_true_norm) = (self.tested_norm, self.true_norm);
         if self.rhs_true_norm == 0.0 {
             x.fill(T::ZERO);
         } else if !x_is_zero {
-            self.residual(x, false, r)?;
+            self.residual(x, false, r).await?;
         }
         self.keep_best(x, self.tested_norm);
         let reference = match self.settings.reference {
@@ -278,17 +274,17 @@ impl<T: Scalar> Problem<'_, T> {
         self.recurrence_norm = self.tested_norm;
         self.first_norm = self.tested_norm;
         self.remember(self.tested_norm);
-        self.verdict(self.tested_norm)
+        self.verdict(self.tested_norm).await
     }
 
     /// After an iteration whose recurrence gives this tested norm: counts, tells the monitor,
     /// tests. Wishes to stop are granted by the next reduction, on all ranks alike.
-    pub fn check(&mut self, norm: f64) -> Result<Verdict> {
+    pub async fn check(&mut self, norm: f64) -> Result<Verdict> {
         self.counts.iterations += 1;
         self.is_verified = false;
         self.recurrence_norm = norm;
         self.remember(norm);
-        self.verdict(norm)
+        self.verdict(norm).await
     }
 
     /// The history keeps as much as was reserved for it.
@@ -312,7 +308,7 @@ impl<T: Scalar> Problem<'_, T> {
     }
 
     /// What a norm means, without counting an iteration.
-    pub fn verdict(&mut self, norm: f64) -> Result<Verdict> {
+    pub async fn verdict(&mut self, norm: f64) -> Result<Verdict> {
         let seconds = self.started.elapsed().as_secs_f64();
         self.publish();
         if let Some(monitor) = &mut self.monitor {
@@ -334,7 +330,7 @@ impl<T: Scalar> Problem<'_, T> {
         if self.space.context.interrupted() {
             self.space.wish(Stop::Interrupt);
         }
-        let good = match self.user_test(norm)? {
+        let good = match self.user_test(norm).await? {
             Some(good) => good,
             // Far below rounding there is nothing left to gain: let the true residual decide.
             None => norm <= self.target || (self.settings.verify != Verify::Never && norm <= 0.01 * T::EPSILON * self.rhs_norm),
@@ -381,21 +377,21 @@ impl<T: Scalar> Problem<'_, T> {
 
     /// r <- b - A x, at the best point kept if x is more than `slack` times worse, or not even finite.
     /// A best point known from a true residual needs no slack.
-    pub fn residual_or_best(&mut self, x: &mut [T], r: &mut [T], slack: f64) -> Result<()> {
-        match self.residual(x, false, r) {
+    pub async fn residual_or_best(&mut self, x: &mut [T], r: &mut [T], slack: f64) -> Result<()> {
+        match self.residual(x, false, r).await {
             Ok(()) if self.tested_norm <= self.target.max(slack * self.best_norm) => return Ok(()),
             Ok(()) => {}
             Err(Error::NonFinite(_)) if !self.space.ended() => {}
             failed => return failed,
         }
         x.copy_from_slice(self.work[2]);
-        self.residual(x, false, r)?;
+        self.residual(x, false, r).await?;
         // A recurrence that went astray may have called a point its best that is not even as good as zero.
         if self.tested_norm <= self.rhs_norm {
             return Ok(());
         }
         x.fill(T::ZERO);
-        self.residual(x, true, r)
+        self.residual(x, true, r).await
     }
 
     /// Whether a converged recurrence must be verified by the true residual.
@@ -415,9 +411,9 @@ impl<T: Scalar> Problem<'_, T> {
     }
 
     /// What to do with the residual just formed, outside of any iteration.
-    pub fn verdict_of_residual(&mut self) -> Result<Verdict> {
+    pub async fn verdict_of_residual(&mut self) -> Result<Verdict> {
         self.recurrence_norm = self.tested_norm;
-        Ok(match (self.is_met()?, self.space.granted()) {
+        Ok(match (self.is_met().await?, self.space.granted()) {
             (true, _) => Verdict::Converged,
             (false, Some(stop)) => Verdict::Stop(stop),
             (false, None) => Verdict::Continue,
@@ -425,28 +421,29 @@ impl<T: Scalar> Problem<'_, T> {
     }
 
     /// z <- what a basis vector v stands for in the solution space.
-    pub fn search_direction(&mut self, v: &[T], z: &mut [T]) -> Result<()> {
+    pub async fn search_direction(&mut self, v: &[T], z: &mut [T]) -> Result<()> {
         if self.settings.place == Place::Left {
             z.copy_from_slice(v);
             return Ok(());
         }
-        self.precondition(v, z)
+        self.precondition(v, z).await
     }
 
     /// Whether the residual just formed meets the target.
-    pub fn is_met(&mut self) -> Result<bool> {
-        Ok(self.user_test(self.tested_norm)?.unwrap_or(self.tested_norm <= self.target))
+    pub async fn is_met(&mut self) -> Result<bool> {
+        Ok(self.user_test(self.tested_norm).await?.unwrap_or(self.tested_norm <= self.target))
     }
 
     /// The answer of the user's own test, if there is one: yes if all ranks say yes.
-    fn user_test(&mut self, norm: f64) -> Result<Option<bool>> {
-        let Some(test) = &mut self.converged else { return Ok(None) };
-        let good = test.converged(self.counts.iterations, norm, self.target).unwrap_or_else(|e| {
+    async fn user_test(&mut self, norm: f64) -> Result<Option<bool>> {
+        let answer = self.converged.borrow_mut().as_mut().map(|test| test.converged(self.counts.iterations, norm, self.target));
+        let Some(answer) = answer else { return Ok(None) };
+        let good = answer.unwrap_or_else(|e| {
             self.space.fail(e);
             false
         });
         let mut against = [<T::Wide as Scalar>::from_f64(!good as u8 as f64)];
-        self.space.sum(&mut against)?;
+        self.space.sum(&mut against).await?;
         Ok(Some(against[0].real_part() == 0.0))
     }
 
@@ -460,11 +457,23 @@ impl<T: Scalar> Problem<'_, T> {
     }
 }
 
+/// y <- the operator times x, alone or with other columns. After a failure, which is kept for the vote, y is
+/// zero.
+async fn multiply<T: Scalar>(space: &Space<'_, T>, operator: &Operator<T>, kind: Wanted, x: &[T], y: &mut [T]) {
+    if let Some(member) = &space.member {
+        return member.multiply(kind, x, y).await;
+    }
+    if let Err(e) = operator.apply_vector(space.pool(), x, y) {
+        space.fail(e);
+        y.fill(T::ZERO);
+    }
+}
+
 /// y <- y - N N^H y for orthonormal columns N.
-fn project<T: Scalar>(space: &Space<T>, columns: &Columns<T>, y: &mut [T]) -> Result<()> {
+async fn project<T: Scalar>(space: &Space<'_, T>, columns: &Columns<T>, y: &mut [T]) -> Result<()> {
     for j in 0..columns.count {
         let column = &columns.data[j * y.len()..][..y.len()];
-        let c = T::narrow(space.dot(column, y)?);
+        let c = T::narrow(space.dot(column, y).await?);
         kernels::axpy(space.pool(), -c, column, y);
     }
     Ok(())

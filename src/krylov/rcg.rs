@@ -74,34 +74,34 @@ impl<T: Scalar> Rcg<T> {
     }
 
     /// A U for the present A, and U^H A U = I.
-    fn prepare(&mut self, p: &mut Problem<T>) -> Result<()> {
+    async fn prepare(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
         let window = &mut self.window;
-        window.renew(p);
+        window.renew(p).await;
         if window.k == 0 || window.is_orthonormal {
             return Ok(());
         }
         let k = window.k;
         let gram = &mut self.gram[..k * k];
         window.local_gram(p, window.u(), window.au(), gram);
-        p.space.sum(gram)?;
+        p.space.sum(gram).await?;
         finite_images(p, window.au(), gram)?;
         if let Some(bad) = (0..k).map(|j| gram[j * k + j].real_part()).find(|square| *square <= 0.0) {
             return Err(Error::Indefinite(format!("the operator is not positive definite: u^H A u is {bad:e} for a recycled vector")));
         }
         window.orthonormalise(gram, None);
-        if window.is_taught { self.estimate_f(p) } else { Ok(()) }
+        if window.is_taught { self.estimate_f(p).await } else { Ok(()) }
     }
 
     /// F on vectors from outside. Of an eigenvector, M A u = theta u and u^H A u = 1, it is u^H M^-1 u =
     /// 1 / theta = 1 / (A u)^H M A u: one use of M a vector.
-    fn estimate_f(&mut self, p: &mut Problem<T>) -> Result<()> {
+    async fn estimate_f(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
         let (k, one) = (self.window.k, <T::Wide as Scalar>::ONE);
         for j in 0..k {
             let au = self.window.au().col(j);
-            p.precondition(au, &mut self.z)?;
+            p.precondition(au, &mut self.z).await?;
             p.space.local(Panel::column(au), &self.z, &mut self.mu[j..j + 1]);
         }
-        p.space.sum(&mut self.mu[..k])?;
+        p.space.sum(&mut self.mu[..k]).await?;
         let f = &mut self.gram[..k * k];
         f.fill(<T::Wide as Scalar>::ZERO);
         for (j, theta) in self.mu[..k].iter().enumerate() {
@@ -113,7 +113,7 @@ impl<T: Scalar> Rcg<T> {
     }
 
     /// (rho, ||r||^2, ||z||^2) in one reduction, with mu.
-    fn products(&mut self, p: &Problem<T>) -> Result<(f64, f64, f64)> {
+    async fn products(&mut self, p: &Problem<'_, T>) -> Result<(f64, f64, f64)> {
         let k = self.window.k;
         let (mu, out) = self.mu[..k + 3].split_at_mut(k);
         if k > 0 {
@@ -125,20 +125,20 @@ impl<T: Scalar> Rcg<T> {
         if p.settings.norm == Norm::Preconditioned {
             p.space.local(Panel::column(&self.z), &self.z, &mut out[2..]);
         }
-        p.space.sum(&mut self.mu[..k + 3])?;
+        p.space.sum(&mut self.mu[..k + 3]).await?;
         let at = |i: usize| self.mu[k + i].real_part();
         Ok((at(0), at(1), at(2)))
     }
 
     /// x <- x + U U^H r, r <- r - A U U^H r. Returns ||r||^2 before.
-    fn deflate_residual(&mut self, p: &mut Problem<T>, x: &mut [T]) -> Result<f64> {
+    async fn deflate_residual(&mut self, p: &mut Problem<'_, T>, x: &mut [T]) -> Result<f64> {
         let k = self.window.k;
         let out = &mut self.mu[..k + 1];
         if k > 0 {
             p.space.local(self.window.u(), &self.r, out);
         }
         p.space.local(Panel::column(&self.r), &self.r, &mut out[k..]);
-        p.space.sum(out)?;
+        p.space.sum(out).await?;
         self.scaled_mu(1.0);
         kernels::add(p.space.pool(), self.window.u(), &self.coefficients[..k], x);
         self.scaled_mu(-1.0);
@@ -153,7 +153,7 @@ impl<T: Scalar> Rcg<T> {
     }
 
     /// p <- z + beta p - U mu.
-    fn turn(&mut self, p: &Problem<T>, beta: f64) {
+    async fn turn(&mut self, p: &Problem<'_, T>, beta: f64) {
         kernels::xpby(p.space.pool(), &self.z, T::from_f64(beta), &mut self.p);
         self.scaled_mu(-1.0);
         kernels::add(p.space.pool(), self.window.u(), &self.coefficients[..self.window.k], &mut self.p);
@@ -181,17 +181,17 @@ impl<T: Scalar> Rcg<T> {
     }
 
     /// Iterates from the true residual in `r` until a verdict.
-    fn run(&mut self, p: &mut Problem<T>, x: &mut [T]) -> Result<Verdict> {
+    async fn run(&mut self, p: &mut Problem<'_, T>, x: &mut [T]) -> Result<Verdict> {
         let pool = p.space.pool();
-        let before = self.deflate_residual(p, x)?;
+        let before = self.deflate_residual(p, x).await?;
         let scale = p.tested_norm / before.sqrt();
-        p.precondition(&self.r, &mut self.z)?;
-        let (mut rho, mut rr, zz) = self.products(p)?;
+        p.precondition(&self.r, &mut self.z).await?;
+        let (mut rho, mut rr, zz) = self.products(p).await?;
         p.finite(rho, "M r", &self.z)?;
         let tested = |rr: f64, zz: f64, p: &Problem<T>| if p.settings.norm == Norm::Preconditioned { zz.sqrt() } else { rr.sqrt() * scale };
         if self.window.k > 0 {
             p.recurrence_norm = tested(rr, zz, p);
-            let verdict = p.verdict(p.recurrence_norm)?;
+            let verdict = p.verdict(p.recurrence_norm).await?;
             if verdict != Verdict::Continue {
                 return Ok(verdict);
             }
@@ -204,9 +204,9 @@ impl<T: Scalar> Rcg<T> {
         self.p.fill(T::ZERO);
         let mut beta = 0.0;
         loop {
-            self.turn(p, beta);
-            p.apply(&self.p, &mut self.q);
-            let pq = p.space.dot(&self.p, &self.q)?.real_part();
+            self.turn(p, beta).await;
+            p.apply(&self.p, &mut self.q).await;
+            let pq = p.space.dot(&self.p, &self.q).await?.real_part();
             p.finite(pq, "A p", &self.q)?;
             if pq <= 0.0 {
                 return refused(not_definite("the operator is", "p^H A p", pq, rr, p.counts.iterations));
@@ -220,12 +220,12 @@ impl<T: Scalar> Rcg<T> {
             }
             kernels::axpy(pool, T::from_f64(alpha), &self.p, x);
             kernels::axpy(pool, T::from_f64(-alpha), &self.q, &mut self.r);
-            p.precondition(&self.r, &mut self.z)?;
-            let (next, square, zz) = self.products(p)?;
+            p.precondition(&self.r, &mut self.z).await?;
+            let (next, square, zz) = self.products(p).await?;
             p.finite(next, "M r", &self.z)?;
             rr = square;
             let norm = tested(rr, zz, p);
-            let claim = p.check(norm)?;
+            let claim = p.check(norm).await?;
             p.keep_best(x, norm);
             if p.diverged(norm) {
                 return Ok(Verdict::Stop(Stop::Breakdown));
@@ -268,12 +268,12 @@ pub(super) fn finite_images<T: Scalar>(p: &Problem<T>, images: Panel<T>, gram: &
 }
 
 impl<T: Scalar> Method<T> for Rcg<T> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         self.window.len = 0;
         if verdict == Verdict::Continue {
-            self.prepare(p).inspect_err(|_| self.window.distrust())?;
+            self.prepare(p).await.inspect_err(|_| self.window.distrust())?;
         }
         let outcome = loop {
             match verdict {
@@ -281,10 +281,10 @@ impl<T: Scalar> Method<T> for Rcg<T> {
                 Verdict::Stop(stop) => break Outcome::Stopped(stop),
                 Verdict::Continue => {}
             }
-            let claim = self.run(p, x)?;
-            verdict = p.settle(claim, x, &mut self.r, &mut stagnation)?;
+            let claim = self.run(p, x).await?;
+            verdict = p.settle(claim, x, &mut self.r, &mut stagnation).await?;
         };
-        self.window.harvest(p)?;
+        self.window.harvest(p).await?;
         Ok(outcome)
     }
 

@@ -90,9 +90,9 @@ impl<T: Scalar> Rminres<T> {
     }
 
     /// C = A U and D = M C for the present A and M, and C^H M C = I.
-    fn prepare(&mut self, p: &mut Problem<T>) -> Result<()> {
+    async fn prepare(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
         let window = &mut self.window;
-        window.renew(p);
+        window.renew(p).await;
         let (m, m_version) = p.m.map_or((0, 0), |m| (m.id(), m.version()));
         let d_of = Some([m, m_version, p.scaling.version]);
         let (k, n) = (window.k, self.r.len());
@@ -101,12 +101,12 @@ impl<T: Scalar> Rminres<T> {
         }
         self.d_of = None;
         for j in 0..k {
-            p.precondition(window.au().col(j), &mut self.d[j * n..][..n])?;
+            p.precondition(window.au().col(j), &mut self.d[j * n..][..n]).await?;
         }
         let (gram, uc) = self.gram[..2 * k * k].split_at_mut(k * k);
         window.local_gram(p, window.au(), Panel::packed(&self.d, n, k), gram);
         window.local_gram(p, window.u(), window.au(), uc);
-        p.space.sum(&mut self.gram[..2 * k * k])?;
+        p.space.sum(&mut self.gram[..2 * k * k]).await?;
         let (gram, uc) = self.gram[..2 * k * k].split_at_mut(k * k);
         finite_images(p, window.au(), gram)?;
         if let Some(bad) = (0..k).map(|j| gram[j * k + j].real_part()).find(|square| *square < 0.0) {
@@ -124,14 +124,14 @@ impl<T: Scalar> Rminres<T> {
     }
 
     /// x <- x + U D^H r, r <- r - C D^H r. Returns ||r|| before.
-    fn deflate_residual(&mut self, p: &mut Problem<T>, x: &mut [T]) -> Result<f64> {
+    async fn deflate_residual(&mut self, p: &mut Problem<'_, T>, x: &mut [T]) -> Result<f64> {
         let k = self.window.k;
         let mut b = std::mem::take(&mut self.b);
         if k > 0 {
             p.space.local(self.d(), &self.r, &mut b);
         }
         p.space.local(Panel::column(&self.r), &self.r, &mut b[k..]);
-        let done = p.space.sum(&mut b[..k + 1]);
+        let done = p.space.sum(&mut b[..k + 1]).await;
         self.b = b;
         done?;
         for (by, panel, to) in [(1.0, self.window.u(), x), (-1.0, self.window.au(), &mut self.r[..])] {
@@ -170,16 +170,16 @@ impl<T: Scalar> Rminres<T> {
     }
 
     /// Iterates from the true residual in `r`; returns the verdict that ended the recurrence.
-    fn run(&mut self, p: &mut Problem<T>, x: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
+    async fn run(&mut self, p: &mut Problem<'_, T>, x: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
         self.xi.fill(<T::Wide as Scalar>::ZERO);
-        let claim = self.recur(p, x, stagnation);
+        let claim = self.recur(p, x, stagnation).await;
         self.update_along_u(p, x);
         claim
     }
 
-    fn recur(&mut self, p: &mut Problem<T>, x: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
+    async fn recur(&mut self, p: &mut Problem<'_, T>, x: &mut [T], stagnation: &mut Stagnation) -> Result<Verdict> {
         let (pool, zero) = (p.space.pool(), <T::Wide as Scalar>::ZERO);
-        let before = self.deflate_residual(p, x)?;
+        let before = self.deflate_residual(p, x).await?;
         let k = self.window.k;
         for v in [&mut self.v_old, &mut self.w_old, &mut self.w] {
             v.fill(T::ZERO);
@@ -187,12 +187,12 @@ impl<T: Scalar> Rminres<T> {
         self.along_old.fill(zero);
         self.along.fill(zero);
         self.v.copy_from_slice(&self.r);
-        p.precondition(&self.v, &mut self.z)?;
-        let (mut gamma, after) = self.m_norm(p, true)?;
+        p.precondition(&self.v, &mut self.z).await?;
+        let (mut gamma, after) = self.m_norm(p, true).await?;
         let tested = p.tested_norm * after / before;
         if k > 0 {
             p.recurrence_norm = tested;
-            let verdict = p.verdict(tested)?;
+            let verdict = p.verdict(tested).await?;
             if verdict != Verdict::Continue {
                 return Ok(verdict);
             }
@@ -207,8 +207,8 @@ impl<T: Scalar> Rminres<T> {
         let (mut c_old, mut c, mut s_old, mut s) = (1.0, 1.0, 0.0, 0.0);
         loop {
             kernels::scale(pool, 1.0 / gamma, &mut self.z);
-            p.apply(&self.z, &mut self.v_new);
-            let delta = self.project(p)?;
+            p.apply(&self.z, &mut self.v_new).await;
+            let delta = self.project(p).await?;
             if self.collects {
                 self.window.stage(&self.z, &self.v_new);
             }
@@ -217,8 +217,8 @@ impl<T: Scalar> Rminres<T> {
             kernels::axpy(pool, T::from_f64(-gamma / gamma_old), &self.v_old, &mut self.v_new);
             scaled(&self.b[..k], -1.0, &mut self.coefficients);
             kernels::add(pool, self.window.au(), &self.coefficients[..k], &mut self.v_new);
-            p.precondition(&self.v_new, &mut self.z_new)?;
-            let (gamma_new, _) = self.m_norm(p, false)?;
+            p.precondition(&self.v_new, &mut self.z_new).await?;
+            let (gamma_new, _) = self.m_norm(p, false).await?;
             if self.collects {
                 self.collect(coupling, delta, gamma_new);
             }
@@ -246,12 +246,12 @@ impl<T: Scalar> Rminres<T> {
                 *xi += along.scale(c_new * eta);
             }
             eta *= -s_new;
-            match p.check(eta.abs() * scale)? {
+            match p.check(eta.abs() * scale).await? {
                 Verdict::Continue => {}
                 Verdict::Converged if p.wants_verification(p.recurrence_norm) => {
                     self.update_along_u(p, x);
-                    p.residual(x, false, &mut self.r)?;
-                    if p.is_met()? {
+                    p.residual(x, false, &mut self.r).await?;
+                    if p.is_met().await? {
                         return Ok(Verdict::Converged);
                     }
                     if let Some(stop) = stagnation.observe(p.tested_norm, true, false) {
@@ -276,28 +276,28 @@ impl<T: Scalar> Rminres<T> {
     }
 
     /// b <- D^H A z; returns delta = z^H A z, from the same reduction.
-    fn project(&mut self, p: &Problem<T>) -> Result<f64> {
+    async fn project(&mut self, p: &Problem<'_, T>) -> Result<f64> {
         let k = self.window.k;
         let mut b = std::mem::take(&mut self.b);
         if k > 0 {
             p.space.local(self.d(), &self.v_new, &mut b);
         }
         p.space.local(Panel::column(&self.z), &self.v_new, &mut b[k..]);
-        let done = p.space.sum(&mut b[..k + 1]);
+        let done = p.space.sum(&mut b[..k + 1]).await;
         self.b = b;
         done?;
         p.finite(self.b[k].real_part(), "A z", &self.v_new)
     }
 
     /// sqrt(z^H v) and ||v|| of the first pair, or sqrt(z^H v) of the new one.
-    fn m_norm(&self, p: &Problem<T>, first: bool) -> Result<(f64, f64)> {
+    async fn m_norm(&self, p: &Problem<'_, T>, first: bool) -> Result<(f64, f64)> {
         let (z, v) = if first { (&self.z, &self.v) } else { (&self.z_new, &self.v_new) };
         let mut out = [<T::Wide as Scalar>::ZERO; 2];
         p.space.local(Panel::column(z), v, &mut out[..1]);
         if first {
             p.space.local(Panel::column(v), v, &mut out[1..]);
         }
-        p.space.sum(&mut out)?;
+        p.space.sum(&mut out).await?;
         let square = out[0].real_part();
         p.finite(square, "M v", z)?;
         if square < 0.0 {
@@ -322,12 +322,12 @@ fn scaled<T: Scalar>(values: &[T::Wide], by: f64, out: &mut [T]) {
 }
 
 impl<T: Scalar> Method<T> for Rminres<T> {
-    fn solve(&mut self, p: &mut Problem<T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        let mut verdict = p.start(x, x_is_zero, &mut self.r)?;
+    async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
+        let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         self.window.len = 0;
         if verdict == Verdict::Continue {
-            self.prepare(p).inspect_err(|_| self.window.distrust())?;
+            self.prepare(p).await.inspect_err(|_| self.window.distrust())?;
         }
         let outcome = loop {
             match verdict {
@@ -335,16 +335,16 @@ impl<T: Scalar> Method<T> for Rminres<T> {
                 Verdict::Stop(stop) => break Outcome::Stopped(stop),
                 Verdict::Continue => {}
             }
-            let claim = self.run(p, x, &mut stagnation)?;
+            let claim = self.run(p, x, &mut stagnation).await?;
             if p.is_verified && claim == Verdict::Converged {
                 break Outcome::Converged;
             }
-            verdict = p.settle(claim, x, &mut self.r, &mut stagnation)?;
+            verdict = p.settle(claim, x, &mut self.r, &mut stagnation).await?;
             if verdict == Verdict::Continue {
                 p.counts.restarts += 1;
             }
         };
-        self.window.harvest(p)?;
+        self.window.harvest(p).await?;
         Ok(outcome)
     }
 

@@ -122,11 +122,11 @@ impl<T: Scalar> Window<T> {
     }
 
     /// A U for the present operator: one block apply of k columns if it is not the last one.
-    pub fn renew(&mut self, p: &mut Problem<T>) {
+    pub async fn renew(&mut self, p: &mut Problem<'_, T>) {
         let identity = p.identity();
         if self.k > 0 && self.image_of != Some(identity) {
             let (before, n, k) = (p.counts.applies, self.n, self.k);
-            p.apply_panel(Panel::packed(&self.w, n, k), PanelMut::packed(&mut self.aw, n, k));
+            p.apply_panel(Panel::packed(&self.w, n, k), PanelMut::packed(&mut self.aw, n, k)).await;
             p.counts.recycle_applies += p.counts.applies - before;
             self.image_of = Some(identity);
             self.is_orthonormal = false;
@@ -284,7 +284,7 @@ impl<T: Scalar> Window<T> {
 
     /// U <- the wanted eigenvectors of [U Y], A U with them; the window is empty then. The images are
     /// those of the problem's operator. False: U is what it was.
-    pub fn harvest(&mut self, p: &mut Problem<T>) -> Result<bool> {
+    pub async fn harvest(&mut self, p: &mut Problem<'_, T>) -> Result<bool> {
         let (n, k, order, ld) = (self.n, self.k, self.order(), self.ld());
         if std::mem::take(&mut self.len) == 0 {
             return Ok(false);

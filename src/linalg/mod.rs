@@ -1,7 +1,8 @@
 //! What solvers share: panels of columns, fused kernels on them, inner products that cross
-//! ranks, and small dense problems (by faer).
+//! ranks, solves that go in step, and small dense problems (by faer).
 
 pub mod kernels;
+pub mod lockstep;
 pub mod panel;
 pub mod simd;
 pub mod small;

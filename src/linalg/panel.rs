@@ -52,6 +52,17 @@ impl<'a, T> PanelMut<'a, T> {
         &mut self.data[j * self.ld..][..self.nrows]
     }
 
+    /// All columns, apart.
+    pub fn split(self) -> impl Iterator<Item = &'a mut [T]> {
+        let (nrows, gap, mut rest) = (self.nrows, self.ld.saturating_sub(self.nrows), self.data);
+        (0..self.ncols).map(move |_| {
+            let (column, behind) = std::mem::take(&mut rest).split_at_mut(nrows);
+            let gap = gap.min(behind.len());
+            rest = &mut behind[gap..];
+            column
+        })
+    }
+
     pub fn reborrow(&mut self) -> PanelMut<'_, T> {
         PanelMut { data: self.data, nrows: self.nrows, ncols: self.ncols, ld: self.ld }
     }

@@ -5,6 +5,7 @@
 //! so there, and until then goes on calling what communicates; wishes to stop (time, interrupt,
 //! monitor) are granted on all ranks by the same reduction.
 
+use super::lockstep::Member;
 use super::{kernels, Panel};
 use crate::runtime::context::{Reduce, Reduction};
 use crate::runtime::{memory, Context, Error, Pool, Result, Scalar, Stop, Wide};
@@ -16,9 +17,69 @@ pub trait Inner<T: Scalar> {
     fn inner(&self, x: Panel<T>, y: Panel<T>, out: &mut [T::Wide]) -> Result<()>;
 }
 
-/// Votes behind the numbers of a reduction: failure, time, interrupt, monitor.
-const SLOTS: usize = 4;
-const WISHES: [Stop; SLOTS - 1] = [Stop::Time, Stop::Interrupt, Stop::Monitor];
+/// What ranks decide together, in slots behind the numbers of a reduction: failure, time, interrupt,
+/// monitor.
+#[derive(Default)]
+pub struct Votes {
+    failure: RefCell<Option<Error>>,
+    /// All ranks know that one of them failed.
+    ended: Cell<bool>,
+    wishes: Cell<[bool; Votes::SLOTS - 1]>,
+    granted: Cell<Option<Stop>>,
+}
+
+/// The user's sum over ranks.
+pub type Reducer = Arc<dyn Reduce>;
+
+const WISHES: [Stop; Votes::SLOTS - 1] = [Stop::Time, Stop::Interrupt, Stop::Monitor];
+
+impl Votes {
+    pub const SLOTS: usize = 4;
+
+    /// Keeps this rank's first failure for the next reduction.
+    pub fn fail(&self, error: Error) {
+        self.failure.borrow_mut().get_or_insert(error);
+    }
+
+    pub(super) fn wish(&self, stop: Stop) {
+        let mut wishes = self.wishes.get();
+        if let Some(i) = WISHES.iter().position(|w| *w == stop) {
+            wishes[i] = true;
+        }
+        self.wishes.set(wishes);
+    }
+
+    fn grant(&self, wishes: [bool; Self::SLOTS - 1]) {
+        if self.granted.get().is_none() {
+            self.granted.set(wishes.iter().position(|w| *w).map(|i| WISHES[i]));
+        }
+    }
+
+    /// Grants the wishes of a rank that is alone.
+    pub(super) fn grant_own(&self) {
+        self.grant(self.wishes.get());
+    }
+
+    /// Sums numbers over ranks, in place, and settles the votes in the slots behind them.
+    pub(super) fn reduce(&self, reduce: &Reducer, raw: &mut [f64]) {
+        let count = raw.len() - Self::SLOTS;
+        raw[count] = self.failure.borrow().is_some() as u8 as f64;
+        for (slot, wish) in raw[count + 1..].iter_mut().zip(self.wishes.get()) {
+            *slot = wish as u8 as f64;
+        }
+        if let Err(e) = reduce.reduce(Reduction::Sum, raw) {
+            self.fail(e);
+            return self.ended.set(true);
+        }
+        self.grant(std::array::from_fn(|i| raw[count + 1 + i] > 0.0));
+        self.ended.set(self.ended.get() || raw[count] > 0.0 || raw[count].is_nan());
+    }
+
+    /// After an error on any rank every rank gets an error, its own or `Error::Remote`.
+    fn outcome(&self) -> Result<()> {
+        settled(self.failure.borrow().clone(), self.ended.get())
+    }
+}
 
 /// Scratch that a solver keeps between solves.
 #[derive(Default)]
@@ -41,7 +102,7 @@ impl<T: Scalar> Scratch<T> {
             Ok(())
         };
         grow(kernels::partial_len(n, 2 * columns + 1), &mut self.partial)?;
-        let raw = values * T::Wide::DOUBLES + SLOTS;
+        let raw = values * T::Wide::DOUBLES + Votes::SLOTS;
         if self.raw.len() < raw {
             self.raw = memory::filled(raw, 0.0, "reduction buffer")?;
         }
@@ -57,13 +118,11 @@ pub struct Space<'a, T: Scalar> {
     pub context: &'a Context,
     weights: Option<&'a [f64]>,
     inner: Option<Arc<dyn Inner<T>>>,
-    reduce: Option<Arc<dyn Reduce>>,
+    reduce: Option<Reducer>,
     scratch: RefCell<&'a mut Scratch<T>>,
-    failure: RefCell<Option<Error>>,
-    /// All ranks know that one of them failed.
-    ended: Cell<bool>,
-    wishes: Cell<[bool; SLOTS - 1]>,
-    granted: Cell<Option<Stop>>,
+    own: Votes,
+    /// The way to other columns, whose sums and votes go along with those of this one.
+    pub member: Option<Member<'a, T>>,
 }
 
 impl<'a, T: Scalar> Space<'a, T> {
@@ -79,10 +138,8 @@ impl<'a, T: Scalar> Space<'a, T> {
             inner,
             reduce: context.reduce_hook(),
             scratch: RefCell::new(scratch),
-            failure: RefCell::new(None),
-            ended: Cell::new(false),
-            wishes: Cell::new([false; SLOTS - 1]),
-            granted: Cell::new(None),
+            own: Votes::default(),
+            member: None,
         }
     }
 
@@ -153,88 +210,72 @@ impl<'a, T: Scalar> Space<'a, T> {
         self.local(Panel::column(y[1]), y[1], &mut out[2 * x.ncols..]);
     }
 
-    /// Sums over ranks, in place, and settles the votes. After an error on any rank every rank
-    /// gets an error, its own or `Error::Remote`.
-    pub fn sum(&self, values: &mut [T::Wide]) -> Result<()> {
-        let wishes = self.wishes.get();
-        self.scratch.borrow_mut().reductions += 1;
-        let Some(reduce) = &self.reduce else {
-            self.grant(wishes);
-            return self.failure.borrow().clone().map_or(Ok(()), Err);
-        };
-        let mut scratch = self.scratch.borrow_mut();
-        let count = values.len() * T::Wide::DOUBLES;
-        let raw = &mut scratch.raw[..count + SLOTS];
-        let mine = self.failure.borrow().clone();
-        T::Wide::unpack(values, &mut raw[..count]);
-        raw[count] = mine.is_some() as u8 as f64;
-        for (slot, wish) in raw[count + 1..].iter_mut().zip(wishes) {
-            *slot = wish as u8 as f64;
-        }
-        if let Err(e) = reduce.reduce(Reduction::Sum, raw) {
-            self.fail(e.clone());
-            self.ended.set(true);
-            return Err(e);
-        }
-        T::Wide::pack(&raw[..count], values);
-        let granted = std::array::from_fn(|i| raw[count + 1 + i] > 0.0);
-        let failed = raw[count] > 0.0 || raw[count].is_nan();
-        self.grant(granted);
-        self.ended.set(self.ended.get() || failed);
-        settled(mine, failed)
+    fn votes(&self) -> &Votes {
+        self.member.as_ref().map_or(&self.own, |member| &member.all.votes)
     }
 
-    fn grant(&self, wishes: [bool; SLOTS - 1]) {
-        if self.granted.get().is_none() {
-            self.granted.set(wishes.iter().position(|w| *w).map(|i| WISHES[i]));
+    /// Sums over ranks, in place, and settles the votes. After an error on any rank every rank
+    /// gets an error, its own or `Error::Remote`.
+    pub async fn sum(&self, values: &mut [T::Wide]) -> Result<()> {
+        self.scratch.borrow_mut().reductions += 1;
+        match (&self.reduce, &self.member) {
+            (None, _) => self.votes().grant_own(),
+            (Some(_), Some(member)) => member.sum(values).await,
+            (Some(reduce), None) => {
+                let mut scratch = self.scratch.borrow_mut();
+                let count = values.len() * T::Wide::DOUBLES;
+                let raw = &mut scratch.raw[..count + Votes::SLOTS];
+                T::Wide::unpack(values, &mut raw[..count]);
+                self.own.reduce(reduce, raw);
+                T::Wide::pack(&raw[..count], values);
+            }
         }
+        self.votes().outcome()
     }
 
     /// Keeps this rank's first failure for the next reduction.
     pub fn fail(&self, error: Error) {
-        self.failure.borrow_mut().get_or_insert(error);
+        self.votes().fail(error);
     }
 
     /// Whether all ranks know of a failure: from here on none calls what communicates.
     pub fn ended(&self) -> bool {
-        self.ended.get() || (self.reduce.is_none() && self.failure.borrow().is_some())
+        let votes = self.votes();
+        votes.ended.get() || (self.reduce.is_none() && votes.failure.borrow().is_some())
     }
 
     /// Asks for a stop; granted on all ranks by the next reduction.
     pub fn wish(&self, stop: Stop) {
-        let mut wishes = self.wishes.get();
-        if let Some(i) = WISHES.iter().position(|w| *w == stop) {
-            wishes[i] = true;
-        }
-        self.wishes.set(wishes);
+        let votes = self.votes();
+        votes.wish(stop);
         if self.reduce.is_none() {
-            self.grant(wishes);
+            votes.grant_own();
         }
     }
 
     pub fn granted(&self) -> Option<Stop> {
-        self.granted.get()
+        self.votes().granted.get()
     }
 
     /// x^H y over all ranks.
-    pub fn dot(&self, x: &[T], y: &[T]) -> Result<T::Wide> {
+    pub async fn dot(&self, x: &[T], y: &[T]) -> Result<T::Wide> {
         let mut out = [<T::Wide as Scalar>::ZERO];
         self.local(Panel::column(x), y, &mut out);
-        self.sum(&mut out)?;
+        self.sum(&mut out).await?;
         Ok(out[0])
     }
 
     /// ||x|| over all ranks.
-    pub fn norm(&self, x: &[T]) -> Result<f64> {
-        let square = self.dot(x, x)?.real_part();
+    pub async fn norm(&self, x: &[T]) -> Result<f64> {
+        let square = self.dot(x, x).await?.real_part();
         if square > f64::MIN_POSITIVE / f64::EPSILON && square.is_finite() {
             return Ok(square.sqrt());
         }
-        self.scaled_norm(x, square)
+        self.scaled_norm(x, square).await
     }
 
     /// The norm where the square of it under- or overflows: entries are scaled by the largest.
-    fn scaled_norm(&self, x: &[T], square: f64) -> Result<f64> {
+    async fn scaled_norm(&self, x: &[T], square: f64) -> Result<f64> {
         // Not by `max`, which takes the other number for a NaN: a vector of NaN would have norm zero.
         if square.is_nan() {
             return Ok(square);
@@ -253,7 +294,7 @@ impl<'a, T: Scalar> Space<'a, T> {
         }
         let sum: f64 = x.iter().map(|v| (v.modulus() / largest).powi(2)).sum();
         let mut out = [<T::Wide as Scalar>::from_f64(sum)];
-        self.sum(&mut out)?;
+        self.sum(&mut out).await?;
         Ok(largest * out[0].real_part().sqrt())
     }
 }
@@ -264,7 +305,7 @@ pub fn vote(context: &Context, failure: Option<Error>) -> Result<()> {
     let Some(reduce) = context.reduce_hook() else {
         return failure.map_or(Ok(()), Err);
     };
-    let mut raw = [0.0; SLOTS];
+    let mut raw = [0.0; Votes::SLOTS];
     raw[0] = failure.is_some() as u8 as f64;
     reduce.reduce(Reduction::Sum, &mut raw)?;
     settled(failure, raw[0] != 0.0)

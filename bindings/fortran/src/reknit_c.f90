@@ -668,6 +668,29 @@ module reknit_c
       type(c_ptr), value :: x
       integer(c_int32_t) :: rkn_krylov_solve
     end function rkn_krylov_solve
+    function rkn_krylov_solve_block(s, A, M, ncols, B, ldb, X, ldx) bind(c, name="rkn_krylov_solve_block")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: A
+      type(c_ptr), value :: M
+      integer(c_int64_t), value :: ncols
+      type(c_ptr), value :: B
+      integer(c_int64_t), value :: ldb
+      type(c_ptr), value :: X
+      integer(c_int64_t), value :: ldx
+      integer(c_int32_t) :: rkn_krylov_solve_block
+    end function rkn_krylov_solve_block
+    function rkn_krylov_columns(s, iterations, residual_norms, statuses, cap, &
+        need) bind(c, name="rkn_krylov_columns")
+      import
+      type(c_ptr), value :: s
+      integer(c_int64_t), intent(inout), optional :: iterations
+      type(c_ptr), value :: residual_norms
+      integer(c_int32_t), intent(inout), optional :: statuses
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_krylov_columns
+    end function rkn_krylov_columns
     function rkn_krylov_history(s, norms, cap, need) bind(c, name="rkn_krylov_history")
       import
       type(c_ptr), value :: s
@@ -799,6 +822,18 @@ module reknit_c
       type(c_ptr), value :: x
       integer(c_int32_t) :: rkn_krylov_start
     end function rkn_krylov_start
+    function rkn_krylov_start_block(s, A, M, ncols, B, ldb, X, ldx) bind(c, name="rkn_krylov_start_block")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: A
+      type(c_ptr), value :: M
+      integer(c_int64_t), value :: ncols
+      type(c_ptr), value :: B
+      integer(c_int64_t), value :: ldb
+      type(c_ptr), value :: X
+      integer(c_int64_t), value :: ldx
+      integer(c_int32_t) :: rkn_krylov_start_block
+    end function rkn_krylov_start_block
     function rkn_krylov_start_prepare(s, A, M) bind(c, name="rkn_krylov_start_prepare")
       import
       type(c_ptr), value :: s

@@ -1,6 +1,7 @@
 //! The largest eigenvalue of a Hermitian operator, from a few Lanczos steps and the error bound of
 //! the Ritz pair (Saad, Numerical Methods for Large Eigenvalue Problems, 2nd ed., sec. 6.6).
 
+use crate::linalg::lockstep::alone;
 use crate::linalg::Space;
 use crate::runtime::random::{streams, Stream};
 use crate::runtime::{Error, Result, Scalar};
@@ -31,7 +32,7 @@ pub fn largest_below<T: Scalar>(
     let [mut v, mut w, mut old] = work;
     start(space.context.seed(), v);
     old.fill(T::ZERO);
-    let norm = space.norm(v)?;
+    let norm = alone(space.norm(v))?;
     if norm == 0.0 {
         // No rank has a row.
         return Ok(1.0);
@@ -44,13 +45,13 @@ pub fn largest_below<T: Scalar>(
         if let Err(e) = product(v, w) {
             space.fail(e);
         }
-        let a = space.dot(v, w)?.real_part();
+        let a = alone(space.dot(v, w))?.real_part();
         let b = if steps == 0 { 0.0 } else { beta[steps - 1] };
         for ((w, v), old) in w.iter_mut().zip(&*v).zip(&*old) {
             *w -= v.scale(a) + old.scale(b);
         }
         alpha[steps] = a;
-        beta[steps] = space.norm(w)?;
+        beta[steps] = alone(space.norm(w))?;
         scale = scale.max(a.abs() + b + beta[steps]);
         steps += 1;
         if ceiling.is_finite() && TIGHT * ceiling <= top(&alpha[..steps], &beta[..steps]) {

@@ -325,6 +325,14 @@ rkn_krylov_solve(s, A, M, b, x) =
     ccall((:rkn_krylov_solve, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}),
         s, A, M, b, x)
 
+rkn_krylov_solve_block(s, A, M, ncols, B, ldb, X, ldx) =
+    ccall((:rkn_krylov_solve_block, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Int64, Ptr{Cvoid},
+        Int64, Ptr{Cvoid}, Int64), s, A, M, ncols, B, ldb, X, ldx)
+
+rkn_krylov_columns(s, iterations, residual_norms, statuses, cap, need) =
+    ccall((:rkn_krylov_columns, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Int64}, Ptr{Float64}, Ptr{Int32}, Int64,
+        Ptr{Int64}), s, iterations, residual_norms, statuses, cap, need)
+
 rkn_krylov_history(s, norms, cap, need) =
     ccall((:rkn_krylov_history, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Float64}, Int64, Ptr{Int64}), s, norms,
         cap, need)
@@ -385,6 +393,10 @@ rkn_krylov_rollback(s) =
 rkn_krylov_start(s, A, M, b, x) =
     ccall((:rkn_krylov_start, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}),
         s, A, M, b, x)
+
+rkn_krylov_start_block(s, A, M, ncols, B, ldb, X, ldx) =
+    ccall((:rkn_krylov_start_block, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Int64, Ptr{Cvoid},
+        Int64, Ptr{Cvoid}, Int64), s, A, M, ncols, B, ldb, X, ldx)
 
 rkn_krylov_start_prepare(s, A, M) =
     ccall((:rkn_krylov_start_prepare, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), s, A, M)
