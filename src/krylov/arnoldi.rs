@@ -69,8 +69,9 @@ pub enum CycleEnd {
 }
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
-    pub fn new(n: usize, capacity: usize, keeps_search: bool, options: &Options) -> Result<Self> {
-        let columns = memory::product(n, capacity + 1, "Krylov basis")?;
+    /// For bases that grow by at most `width` vectors beyond `capacity`.
+    pub fn new(n: usize, capacity: usize, width: usize, keeps_search: bool, options: &Options) -> Result<Self> {
+        let columns = memory::product(n, capacity + width, "Krylov basis")?;
         let zero = <T::Wide as Scalar>::ZERO;
         Ok(Arnoldi {
             n,

@@ -1,6 +1,8 @@
 //! One right-hand side of a solve: its arrays, and what its method remembers. A solve of several
 //! right-hand sides has as many columns, which go in lockstep.
 
+use super::block_cg::BlockCg;
+use super::block_gcrodr::BlockGcrodr;
 use super::guess::Solutions;
 use super::options::{Guess, Settings, RECYCLING};
 use super::policy::Plan;
@@ -8,7 +10,7 @@ use super::problem::{Converged, Nullspaces, Problem};
 use super::{learned, resize, scale_in, scale_out, solver_space, stores_single, AnyMethod, Counts, Method, Outcome, Report, Setup, Shape, HISTORY};
 use crate::linalg::lockstep::Member;
 use crate::linalg::space::{Inner, Scratch};
-use crate::linalg::{kernels, Panel};
+use crate::linalg::Panel;
 use crate::operator::{Columns, Operator};
 use crate::runtime::monitor::Monitor;
 use crate::runtime::{memory, Error, Result, Scalar};
@@ -54,6 +56,13 @@ impl Default for Track {
     }
 }
 
+/// Whom a column tells how it goes.
+pub(super) struct Told<'a> {
+    pub report: &'a RefCell<Report>,
+    pub history: &'a RefCell<Vec<f64>>,
+    pub monitor: Option<&'a mut (dyn Monitor + 'static)>,
+}
+
 /// What the columns of an attempt have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Attempt<'a, T: Scalar> {
@@ -74,7 +83,15 @@ pub(super) type Taught<T> = Option<(usize, Columns<T>)>;
 impl<T: Scalar> Column<T> {
     /// Numbers of one reduction at most.
     pub fn values(setup: &Setup, method: &str) -> usize {
-        sizes(setup, method).1
+        sizes(setup, method, 1).1
+    }
+
+    /// Makes the arrays that a column needs beside those of a block method, which are the first column's.
+    pub fn prepare_mate(&mut self, setup: &Setup, method: &str, n: usize, user_inner: bool) -> Result<()> {
+        self.method = None;
+        self.taught = None;
+        let (columns, values) = sizes(setup, method, 1);
+        self.prepare_vectors(setup, n, columns, values, user_inner)
     }
 
     /// Makes the arrays of a method, so that the next attempt of this shape allocates nothing. What an old method
@@ -85,17 +102,21 @@ impl<T: Scalar> Column<T> {
         method: &'static str,
         a: &Operator<T>,
         m: Option<&Operator<T>>,
+        width: usize,
         user_inner: bool,
     ) -> Result<()> {
         let (n, o) = (a.nrows(), &setup.options);
-        let single = stores_single(setup, method, a, m);
-        if !self.method.as_ref().is_some_and(|(shape, _)| shape.fits(method, n, single, o)) {
+        let single = width == 1 && stores_single(setup, method, a, m);
+        if width > 1 && o.text("basis") == "single" {
+            return Err(Error::Unsupported("block methods store full precision: basis=single needs blocking=pseudo".to_string()));
+        }
+        if !self.method.as_ref().is_some_and(|(shape, _)| shape.fits(method, n, width, single, o)) {
             let old = self.method.take().filter(|(shape, _)| shape.n == n);
             if self.taught.is_none() {
                 self.taught = learned::kept(old.as_ref().and_then(|(_, method)| method.space()))?;
             }
             drop(old);
-            let shape = Shape::new(method, n, single, o);
+            let shape = Shape::new(method, n, width, single, o);
             let made = shape.make(setup)?;
             self.method = Some((shape, made));
         }
@@ -108,7 +129,11 @@ impl<T: Scalar> Column<T> {
                 self.taught = None;
             }
         }
-        let (columns, values) = sizes(setup, method);
+        let (columns, values) = sizes(setup, method, width);
+        self.prepare_vectors(setup, n, columns, values, user_inner)
+    }
+
+    fn prepare_vectors(&mut self, setup: &Setup, n: usize, columns: usize, values: usize, user_inner: bool) -> Result<()> {
         let window = window(setup);
         if window == 0 {
             self.solutions = None;
@@ -143,28 +168,17 @@ impl<T: Scalar> Column<T> {
         Ok(is_zero)
     }
 
-    /// Runs the method on the system, from the point in x. Counts go on from those of the track.
-    pub async fn attempt(
-        &mut self,
-        all: Attempt<'_, T>,
-        track: (&RefCell<Report>, &RefCell<Vec<f64>>),
-        member: Option<Member<'_, T>>,
-        monitor: Option<&mut (dyn Monitor + 'static)>,
-        b: &[T],
-        x: &mut [T],
-        mut x_is_zero: bool,
-    ) -> Result<Outcome> {
-        let (report, history) = track;
+    /// The system as the method is to see it, the method, and the solutions it may guess from. Counts go on from
+    /// those told.
+    pub fn enter<'a>(&'a mut self, all: Attempt<'a, T>, told: Told<'a>, b: &'a [T]) -> (Problem<'a, T>, Option<&'a mut AnyMethod<T>>, Option<&'a mut Solutions<T>>) {
+        let Told { report, history, monitor } = told;
         let (counts, target) = (report.borrow().counts, report.borrow().target);
         let mut settings = all.settings;
         settings.max_iterations = settings.max_iterations.min(counts.iterations.saturating_add(all.plan.budget));
-        let (_, method) = self.method.as_mut().expect("prepared before");
-        let mut space = solver_space(all.setup, all.inner, &mut self.scratch);
-        space.member = member;
-        let mut problem = Problem {
+        let problem = Problem {
             a: all.a,
             m: all.m,
-            space,
+            space: solver_space(all.setup, all.inner, &mut self.scratch),
             b: if all.setup.scaling.left.is_some() { &self.scaled_b } else { b },
             settings,
             scaling: &all.setup.scaling,
@@ -188,15 +202,26 @@ impl<T: Scalar> Column<T> {
             recurrence_norm: f64::NAN,
             best_norm: f64::INFINITY,
         };
-        if let Some(solutions) = self.solutions.as_mut().filter(|_| x_is_zero) {
+        (problem, self.method.as_mut().map(|(_, method)| method), self.solutions.as_mut())
+    }
+
+    /// Runs the method on the system, from the point in x.
+    pub async fn attempt(
+        &mut self,
+        all: Attempt<'_, T>,
+        told: Told<'_>,
+        member: Option<Member<'_, T>>,
+        b: &[T],
+        x: &mut [T],
+        mut x_is_zero: bool,
+    ) -> Result<Outcome> {
+        let (mut problem, method, solutions) = self.enter(all, told, b);
+        problem.space.member = member;
+        if let Some(solutions) = solutions.filter(|_| x_is_zero) {
             x_is_zero = solutions.guess(&mut problem, x).await?;
         }
-        let outcome = method.solve(&mut problem, x, x_is_zero).await;
-        problem.publish();
-        // After an error x may have overflowed where nobody looked: the best point, if there is one, is sound.
-        if outcome.is_err() && problem.best_norm < f64::INFINITY && kernels::first_nonfinite(x).is_some() {
-            x.copy_from_slice(problem.work[2]);
-        }
+        let outcome = method.expect("prepared before").solve(&mut problem, x, x_is_zero).await;
+        problem.leave(&outcome, x);
         outcome
     }
 
@@ -248,6 +273,10 @@ impl<T: Scalar> Column<T> {
 }
 
 impl Track {
+    pub fn told(&self) -> Told<'_> {
+        Told { report: &self.report, history: &self.history, monitor: None }
+    }
+
     /// Room for the history of a solve.
     pub fn reserve(history: &RefCell<Vec<f64>>, setup: &Setup) -> Result<()> {
         let room = HISTORY.min(setup.options.count("max_iterations") + 1);
@@ -265,9 +294,11 @@ fn window(setup: &Setup) -> usize {
 }
 
 /// Vectors whose inner products are taken at once, and numbers of one reduction, at most.
-fn sizes(setup: &Setup, method: &str) -> (usize, usize) {
+fn sizes(setup: &Setup, method: &str, width: usize) -> (usize, usize) {
     let o = &setup.options;
     let (columns, values) = match method {
+        "cg" if width > 1 => (width, BlockCg::<f64>::values(width)),
+        "gcrodr" | "gmres" if width > 1 => BlockGcrodr::<f64>::sizes(o.count("restart"), if method == "gmres" { 0 } else { o.count("recycle") }, width),
         "gcrodr" => (o.count("restart") + 1, (o.count("restart") + 1).pow(2).max(2 * o.count("restart") + 5)),
         "gmres" => (o.count("restart") + 1, 2 * o.count("restart") + 5),
         "rcg" | "rminres" => (o.count("recycle"), 2 * o.count("recycle").pow(2) + 4),

@@ -45,12 +45,11 @@ impl Diagnostics {
 }
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Arnoldi<T, S> {
-    /// Measures W^H W - I over the vectors that have had all passes. A reduction a vector.
-    pub async fn diagnose(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
+    /// Measures W^H W - I over the first vectors, those that have had all passes. A reduction a vector.
+    pub async fn diagnose(&mut self, p: &mut Problem<'_, T>, columns: usize) -> Result<()> {
         if !p.settings.diagnostics {
             return Ok(());
         }
-        let columns = self.k + self.steps();
         let mut loss = 0.0f64;
         for j in 0..columns {
             let basis = Panel::packed(&self.w, self.n, j + 1);

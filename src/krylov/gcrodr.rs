@@ -45,21 +45,21 @@ const WELL_CONDITIONED: f64 = 3.0;
 const DEPENDENT: f64 = 1e-13;
 
 pub struct Gcrodr<T: Scalar, S: Scalar<Wide = T::Wide>> {
-    arnoldi: Arnoldi<T, S>,
+    pub(super) arnoldi: Arnoldi<T, S>,
     r: Vec<T>,
     mr: Vec<T>,
     /// Vectors to keep; one more where a conjugate pair asks for it.
-    recycle: usize,
+    pub(super) recycle: usize,
     /// Test against the search space [U Z]; otherwise against the Krylov space [U_v V].
     tests_search: bool,
     /// U_v: what U is in the coordinates of the Krylov space, where A M U_v was C D when M last was
     /// what it then was. Only directions to test against, so age does not matter.
     krylov_u: Vec<S>,
-    scales: Vec<f64>,
+    pub(super) scales: Vec<f64>,
     /// Names the operator that C = A U D^-1 belongs to; `None` when C must be renewed.
     image_of: Option<Identity>,
     ritz: Ritz<T::Wide>,
-    g: Vec<T::Wide>,
+    pub(super) g: Vec<T::Wide>,
     yt: Vec<T::Wide>,
     new_c: Vec<T::Wide>,
     new_u: Vec<T::Wide>,
@@ -91,13 +91,18 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         if 2 * recycle > m {
             return Err(Error::argument("recycle", recycle, format!("be at most half of restart, {}", m / 2)));
         }
+        Self::sized(n, m, 1, recycle, options)
+    }
+
+    /// For cycles of at most `m` search vectors in blocks of at most `width`.
+    pub(super) fn sized(n: usize, m: usize, width: usize, recycle: usize, options: &Options) -> Result<Self> {
         let zero = <T::Wide as Scalar>::ZERO;
-        let square = memory::product(m + 1, m + 1, "projected problem")?;
+        let square = memory::product(m + width, m + width, "projected problem")?;
         let small = || memory::filled(square, zero, "projected problem");
         let left = options.text("side") == "left";
         let tests_search = options.text("test_basis") == "search";
         Ok(Gcrodr {
-            arnoldi: Arnoldi::new(n, m, true, options)?,
+            arnoldi: Arnoldi::new(n, m, width, true, options)?,
             r: memory::filled(n, T::ZERO, "residual")?,
             mr: memory::filled(if left { n } else { 0 }, T::ZERO, "residual")?,
             recycle,
@@ -105,7 +110,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
             krylov_u: memory::filled(if tests_search { 0 } else { memory::product(n, recycle + 1, "recycle space")? }, S::ZERO, "recycle space")?,
             scales: memory::with_capacity(recycle + 1, "recycle space")?,
             image_of: None,
-            ritz: Ritz::new(m)?,
+            ritz: Ritz::new(m + width - 1)?,
             g: small()?,
             yt: small()?,
             new_c: small()?,
@@ -313,9 +318,15 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
     /// Replaces the recycled space by the harmonic Ritz vectors of smallest modulus of the cycle
     /// that just ended.
     async fn recycle(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
-        let (k, s, n) = (self.arnoldi.k, self.arnoldi.steps(), self.r.len());
-        let (rows, columns) = (k + s + 1, k + s);
-        self.assemble_g(rows, columns);
+        let columns = self.arnoldi.k + self.arnoldi.steps();
+        self.assemble_g(columns + 1, columns);
+        self.keep(p, columns + 1, columns).await
+    }
+
+    /// The same for `A [U Z] = [C V] G` with G in `g`, `rows x columns`.
+    pub(super) async fn keep(&mut self, p: &mut Problem<'_, T>, rows: usize, columns: usize) -> Result<()> {
+        let (k, n) = (self.arnoldi.k, self.r.len());
+        let s = columns - k;
         self.assemble_yt(p, rows, columns).await?;
         let found = self.ritz.keep(&self.g, &self.yt, rows, columns, self.recycle, self.recycle + 1, &mut self.new_c, &mut self.new_u);
         if found == 0 {
@@ -342,7 +353,19 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         if !self.tests_search && !has_own_coordinates(p) {
             kernels::convert(&self.arnoldi.z[..found * n], &mut self.krylov_u[..found * n]);
         }
+        self.image_of = Some(p.identity());
         self.keep_in_range(p).await
+    }
+
+    /// Makes C what A U is now.
+    pub(super) async fn renew(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
+        let identity = p.identity();
+        if self.image_of != Some(identity) && !self.is_unchanged(p, identity).await? {
+            self.image_of = None;
+            self.renew_images(p).await?;
+        }
+        self.image_of = Some(identity);
+        Ok(())
     }
 
     /// Gbar = [D B; 0 Hbar].
@@ -406,12 +429,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
         let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
         if self.arnoldi.k > 0 && verdict == Verdict::Continue {
-            let identity = p.identity();
-            if self.image_of != Some(identity) && !self.is_unchanged(p, identity).await? {
-                self.image_of = None;
-                self.renew_images(p).await?;
-            }
-            self.image_of = Some(identity);
+            self.renew(p).await?;
         }
         loop {
             match verdict {
@@ -425,13 +443,12 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
             let failed = end.is_err() || updated.is_err();
             let closed = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation).await;
             if !failed {
-                self.arnoldi.diagnose(p).await?;
+                self.arnoldi.diagnose(p, self.arnoldi.k + self.arnoldi.steps()).await?;
             }
             // A cycle that failed teaches nothing: the old space stays.
             let steps = self.arnoldi.steps();
             if !failed && steps >= self.recycle.min(self.arnoldi.capacity - self.arnoldi.k) {
                 self.recycle(p).await?;
-                self.image_of = Some(p.identity());
             }
             verdict = closed?;
             p.log_cycle("gcrodr");

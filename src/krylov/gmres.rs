@@ -25,7 +25,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gmres<T, S> {
     pub fn new(n: usize, options: &Options) -> Result<Self> {
         let left = options.text("side") == "left";
         Ok(Gmres {
-            arnoldi: Arnoldi::new(n, options.count("restart"), options.text("side") == "flexible", options)?,
+            arnoldi: Arnoldi::new(n, options.count("restart"), 1, options.text("side") == "flexible", options)?,
             r: memory::filled(n, T::ZERO, "residual")?,
             mr: memory::filled(if left { n } else { 0 }, T::ZERO, "residual")?,
         })
@@ -49,7 +49,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gmres<T, S> {
             let sound = end.is_ok() && updated.is_ok();
             verdict = p.close_cycle(end, updated, x, &mut self.r, &mut stagnation).await?;
             if sound {
-                self.arnoldi.diagnose(p).await?;
+                self.arnoldi.diagnose(p, self.arnoldi.k + self.arnoldi.steps()).await?;
             }
             p.log_cycle("gmres");
         }

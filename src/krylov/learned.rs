@@ -358,7 +358,7 @@ impl<T: Scalar> Column<T> {
         let mut name = shape.method.to_string();
         archive.text(&mut name)?;
         shape.method = METHODS.iter().find(|known| **known == name).ok_or_else(archive::damaged)?;
-        for count in [&mut shape.n, &mut shape.restart, &mut shape.recycle, &mut shape.shadow] {
+        for count in [&mut shape.n, &mut shape.width, &mut shape.restart, &mut shape.recycle, &mut shape.shadow] {
             archive.count(count)?;
         }
         archive.flag(&mut shape.single)?;

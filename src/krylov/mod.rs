@@ -7,6 +7,8 @@
 
 mod arnoldi;
 mod bicgstab;
+mod block_cg;
+mod block_gcrodr;
 mod cg;
 mod cocg;
 mod cocr;
@@ -24,9 +26,10 @@ pub mod problem;
 mod rcg;
 mod rminres;
 mod stagnation;
+mod team;
 mod window;
 
-use crate::linalg::lockstep::{alone, Column as Running, Lockstep, Wanted};
+use crate::linalg::lockstep::{alone, Column as Running, Lockstep, Service, Wanted};
 use crate::linalg::space::{Inner, Scratch};
 use crate::linalg::{kernels, space, Panel, PanelMut, Space};
 use crate::operator::{check, precond, Columns, Operator, Side, Trans};
@@ -34,15 +37,18 @@ use crate::runtime::context::LOG_SOLVE;
 use crate::runtime::monitor::{Monitor, Progress, Wish};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Archive, Context, Error, Result, Scalar, Stop};
-use column::{Attempt, Column, Track};
+use block_cg::BlockCg;
+use block_gcrodr::BlockGcrodr;
+use column::{Attempt, Column, Told, Track};
 use diagnostics::Diagnostics;
 use learned::Mark;
-use options::{Guess, Settings, KRYLOV, METHODS};
+use options::{Guess, Settings, BLOCK_METHODS, KRYLOV, METHODS};
 use policy::{End, Next, Plan, Policy};
-use problem::{Converged, Counts, Nullspaces, Problem, Scaling, PHASE_ITERATE};
+use problem::{Converged, Counts, Nullspaces, Problem, Scaling, Verdict, PHASE_ITERATE};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
+use team::{Mate, Team};
 
 /// How a method ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +106,8 @@ enum AnyMethod<T: Scalar> {
     GmresSingle(gmres::Gmres<T, T::Single>),
     Gcrodr(gcrodr::Gcrodr<T, T>),
     GcrodrSingle(gcrodr::Gcrodr<T, T::Single>),
+    BlockCg(BlockCg<T>),
+    BlockGcrodr(BlockGcrodr<T>),
 }
 
 /// `$body` for whichever method it is.
@@ -118,6 +126,8 @@ macro_rules! each {
             AnyMethod::GmresSingle($method) => $body,
             AnyMethod::Gcrodr($method) => $body,
             AnyMethod::GcrodrSingle($method) => $body,
+            AnyMethod::BlockCg($method) => $body,
+            AnyMethod::BlockGcrodr($method) => $body,
         }
     };
 }
@@ -316,6 +326,8 @@ struct Shape {
     restart: usize,
     recycle: usize,
     shadow: usize,
+    /// Right-hand sides of a block method; 1 for all others.
+    width: usize,
     single: bool,
     words: [String; 3],
 }
@@ -324,11 +336,12 @@ struct Shape {
 const WORDS: [&str; 3] = ["side", "test_basis", "orthogonalization"];
 
 impl Shape {
-    fn new(method: &'static str, n: usize, single: bool, o: &Options) -> Self {
+    fn new(method: &'static str, n: usize, width: usize, single: bool, o: &Options) -> Self {
         let count = |key| o.count(key);
         Shape {
             method,
             n,
+            width,
             single,
             restart: count("restart"),
             recycle: count("recycle"),
@@ -337,9 +350,10 @@ impl Shape {
         }
     }
 
-    fn fits(&self, method: &'static str, n: usize, single: bool, o: &Options) -> bool {
+    fn fits(&self, method: &'static str, n: usize, width: usize, single: bool, o: &Options) -> bool {
         self.method == method
             && self.n == n
+            && self.width == width
             && self.single == single
             && self.restart == o.count("restart")
             && self.recycle == o.count("recycle")
@@ -367,6 +381,7 @@ impl Shape {
     fn make<T: Scalar>(&self, setup: &Setup) -> Result<AnyMethod<T>> {
         let (n, o) = (self.n, &setup.options);
         Ok(match self.method {
+            "cg" if self.width > 1 => AnyMethod::BlockCg(BlockCg::new(n, self.width)?),
             "cg" => AnyMethod::Cg(cg::Cg::new(n)?),
             "minres" => AnyMethod::Minres(minres::Minres::new(n)?),
             "bicgstab" => AnyMethod::BiCgStab(bicgstab::BiCgStab::new(n)?),
@@ -375,6 +390,10 @@ impl Shape {
             "idr" => AnyMethod::Idr(idr::Idr::new(n, o.count("shadow"))?),
             "cocg" => AnyMethod::Cocg(cocg::Cocg::new(n)?),
             "cocr" => AnyMethod::Cocr(cocr::Cocr::new(n)?),
+            "gmres" | "gcrodr" if self.width > 1 => {
+                let recycle = (self.method == "gcrodr").then(|| o.count("recycle"));
+                AnyMethod::BlockGcrodr(BlockGcrodr::new(n, self.width, recycle, o)?)
+            }
             "gmres" if self.single => AnyMethod::GmresSingle(gmres::Gmres::new(n, o)?),
             "gmres" => AnyMethod::Gmres(gmres::Gmres::new(n, o)?),
             _ if self.single => AnyMethod::GcrodrSingle(gcrodr::Gcrodr::new(n, o)?),
@@ -572,8 +591,13 @@ impl<T: Scalar> Krylov<T> {
             return Err(Error::Unsupported(text));
         }
         let m = self.own.as_ref().map(|own| &own.m).or(m);
-        for column in &mut self.columns[..count] {
-            column.prepare(setup, method, a, m, self.inner.is_some())?;
+        let width = if count > 1 && setup.options.text("blocking") == "block" && BLOCK_METHODS.contains(&method) { count } else { 1 };
+        let user_inner = self.inner.is_some();
+        for (j, column) in self.columns[..count].iter_mut().enumerate() {
+            match (width, j) {
+                (1, _) | (_, 0) => column.prepare(setup, method, a, m, width, user_inner)?,
+                _ => column.prepare_mate(setup, method, a.nrows(), user_inner)?,
+            }
         }
         Track::reserve(&setup.history, setup)?;
         if count > 1 {
@@ -698,41 +722,43 @@ impl<T: Scalar> Krylov<T> {
         let mut monitor = setup.monitor.borrow_mut();
         if count == 1 {
             let (track, x) = (&mut self.tracks[0], x.split().next().expect("one column"));
-            let told = (&setup.report, &setup.history);
-            track.outcome = alone(self.columns[0].attempt(all, told, None, monitor.as_deref_mut(), b.col(0), x, track.x_is_zero));
+            let told = Told { report: &setup.report, history: &setup.history, monitor: monitor.as_deref_mut() };
+            track.outcome = alone(self.columns[0].attempt(all, told, None, b.col(0), x, track.x_is_zero));
             track.x_is_zero = false;
         } else {
             let lockstep = self.lockstep.as_mut().expect("prepared before");
             lockstep.start();
             let lockstep = &*lockstep;
             let outside = self.columns[0].scratch.reductions;
-            let mut running: Vec<Running<Result<Outcome>>> = memory::with_capacity(count, "columns")?;
-            for (j, ((column, track), x)) in self.columns.iter_mut().zip(&self.tracks).zip(x.split()).enumerate() {
-                let told = (&track.report, &track.history);
-                running.push(Box::pin(column.attempt(all, told, Some(lockstep.member(j)), None, b.col(j), x, track.x_is_zero)));
-            }
-            let reduce = setup.context.reduce_hook();
-            let multiply = |kind, x: Panel<T>, y: PanelMut<T>| match (kind, all.m) {
-                (Wanted::Preconditioner, Some(m)) => m.apply(&setup.context.pool, Trans::N, x, y),
-                _ => a.apply(&setup.context.pool, Trans::N, x, y),
-            };
-            let mut told = 0;
-            let outcomes = lockstep.run(running, reduce.as_ref(), multiply, || {
-                join(&mut setup.report.borrow_mut(), &self.tracks[..count], outside + lockstep.reductions());
-                let steps = setup.report.borrow().counts.iterations;
-                if steps > told {
-                    told = steps;
-                    let wish = monitor.as_deref_mut().map(|monitor| monitor.observe(&progress(&setup.report.borrow(), &self.tracks[..count], started)));
-                    if wish == Some(Wish::Stop) {
-                        lockstep.wish(Stop::Monitor, reduce.is_some());
+            self.columns.iter_mut().for_each(|column| column.scratch.reductions = outside);
+            let tracks = &self.tracks[..count];
+            let monitor = RefCell::new(monitor.as_deref_mut());
+            let service = Service {
+                reduce: setup.context.reduce_hook(),
+                multiply: &|kind, x, y| match (kind, all.m) {
+                    (Wanted::Preconditioner, Some(m)) => m.apply(&setup.context.pool, Trans::N, x, y),
+                    _ => a.apply(&setup.context.pool, Trans::N, x, y),
+                },
+                between: &|| {
+                    let told = setup.report.borrow().counts.iterations;
+                    join(&mut setup.report.borrow_mut(), tracks, outside + lockstep.reductions());
+                    if setup.report.borrow().counts.iterations > told {
+                        let progress = progress(&setup.report.borrow(), tracks, started);
+                        let wish = monitor.borrow_mut().as_mut().map(|monitor| monitor.observe(&progress));
+                        if wish == Some(Wish::Stop) {
+                            lockstep.wish(Stop::Monitor, setup.context.reduce_hook().is_some());
+                        }
                     }
-                }
-            });
+                },
+            };
+            let is_block = matches!(self.columns[0].method, Some((_, AnyMethod::BlockCg(_) | AnyMethod::BlockGcrodr(_))));
+            let columns = self.columns.iter_mut().zip(tracks).zip(x.split());
+            let outcomes = if is_block { team_outcomes(all, lockstep, &service, columns, b)? } else { lockstep_outcomes(all, lockstep, &service, columns, b)? };
             let sums = self.columns[..count].iter().map(|column| column.scratch.reductions - outside).max().unwrap_or(0);
-            let sums = outside + if reduce.is_some() { lockstep.reductions() } else { sums };
+            let sums = outside + if service.reduce.is_some() { lockstep.reductions() } else { sums };
             self.columns.iter_mut().for_each(|column| column.scratch.reductions = sums);
-            let longest = join(&mut setup.report.borrow_mut(), &self.tracks[..count], sums);
-            setup.history.borrow_mut().clone_from(&self.tracks[longest].history.borrow());
+            let longest = join(&mut setup.report.borrow_mut(), tracks, sums);
+            setup.history.borrow_mut().clone_from(&tracks[longest].history.borrow());
             for (track, outcome) in self.tracks.iter_mut().zip(outcomes) {
                 track.outcome = outcome;
                 track.x_is_zero = false;
@@ -824,6 +850,63 @@ impl<T: Scalar> Krylov<T> {
         });
         outcome
     }
+}
+
+/// Runs a method for each column, all in lockstep.
+fn lockstep_outcomes<'a, T: Scalar>(
+    all: Attempt<'a, T>,
+    lockstep: &'a Lockstep<T>,
+    service: &Service<T>,
+    columns: impl Iterator<Item = ((&'a mut Column<T>, &'a Track), &'a mut [T])>,
+    b: Panel<'a, T>,
+) -> Result<Vec<Result<Outcome>>> {
+    let mut running: Vec<Running<Result<Outcome>>> = memory::with_capacity(b.ncols, "columns")?;
+    for (j, ((column, track), x)) in columns.enumerate() {
+        running.push(Box::pin(column.attempt(all, track.told(), Some(lockstep.member(j)), b.col(j), x, track.x_is_zero)));
+    }
+    Ok(lockstep.run(running, service))
+}
+
+/// Runs the block method of the first column on all of them.
+fn team_outcomes<'a, T: Scalar>(
+    all: Attempt<'a, T>,
+    lockstep: &'a Lockstep<T>,
+    service: &'a Service<'a, T>,
+    columns: impl Iterator<Item = ((&'a mut Column<T>, &'a Track), &'a mut [T])>,
+    b: Panel<'a, T>,
+) -> Result<Vec<Result<Outcome>>> {
+    let (mut block, mut guesses) = (None, memory::with_capacity(b.ncols, "columns")?);
+    let mut team = Team { mates: memory::with_capacity(b.ncols, "columns")?, lockstep, service };
+    for (j, ((column, track), x)) in columns.enumerate() {
+        let (mut problem, method, solutions) = column.enter(all, track.told(), b.col(j));
+        problem.space.member = Some(lockstep.member(j));
+        block = block.or(method);
+        guesses.push((solutions, track.x_is_zero));
+        team.mates.push(Mate { problem, x, x_is_zero: track.x_is_zero, verdict: Verdict::Continue, outcome: None });
+    }
+    let zeros = team.each(guesses, |p, x, (solutions, is_zero)| {
+        Box::pin(async move {
+            match solutions.filter(|_| is_zero) {
+                Some(solutions) => solutions.guess(p, x).await,
+                None => Ok(is_zero),
+            }
+        })
+    })?;
+    for (mate, is_zero) in team.mates.iter_mut().zip(zeros) {
+        mate.x_is_zero = is_zero.unwrap_or(false);
+    }
+    match block {
+        Some(AnyMethod::BlockCg(block)) => block.solve_block(&mut team)?,
+        Some(AnyMethod::BlockGcrodr(block)) => block.solve_block(&mut team)?,
+        _ => {}
+    }
+    let outcome = |mate: Mate<T>| {
+        let Mate { mut problem, x, outcome, .. } = mate;
+        let outcome = outcome.unwrap_or(Ok(Outcome::Stopped(Stop::Breakdown)));
+        problem.leave(&outcome, x);
+        outcome
+    };
+    Ok(team.mates.into_iter().map(outcome).collect())
 }
 
 /// How a solve of several columns ended: as the first that failed, or the first that stopped.

@@ -6,6 +6,8 @@ use crate::runtime::{Error, Result};
 pub static METHODS: &[&str] = &["auto", "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"];
 
 const ARNOLDI: &[&str] = &["gmres", "gcrodr", "auto"];
+/// Methods that know how to search one space for several right-hand sides.
+pub const BLOCK_METHODS: &[&str] = &["cg", "gmres", "gcrodr"];
 pub const RECYCLING: &[&str] = &["gcrodr", "rcg", "rminres", "auto"];
 
 const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
@@ -46,6 +48,8 @@ pub static KRYLOV: &[Row] = &[
     row("recycle", Type::Int(1, 499), Default::Int(10), RECYCLING,
         "vectors kept from cycle to cycle (rcg, rminres: of directions) and from solve to solve; at most half of restart"),
     row("shadow", Type::Int(1, 100), Default::Int(4), &["idr"], "s, the dimension of the shadow space: more is closer to GMRES in iterations, and costs memory and time"),
+    row("blocking", Type::Word(&["pseudo", "block"]), Default::Text("pseudo"), &["cg", "gmres", "gcrodr", "auto"],
+        "several right-hand sides (rkn_krylov_solve_block): each searches its own Krylov space, in lockstep with the others; or all search one space, whose restart counts vectors of each, with one recycled space: fewer steps, more work on the basis"),
     row("test_basis", Type::Word(&["krylov", "search"]), Default::Text("krylov"), &["gcrodr", "auto"],
         "against what harmonic Ritz vectors are tested: the Krylov space (slow modes of the preconditioned operator) or the search space (slow modes of A)"),
     row("basis", Type::Word(&["auto", "full", "single"]), Default::Text("auto"), ARNOLDI,

@@ -129,7 +129,7 @@ impl<T: Scalar> Problem<'_, T> {
 
     /// Y <- A X for several columns at once.
     pub async fn apply_panel(&mut self, x: Panel<'_, T>, mut y: PanelMut<'_, T>) {
-        if !self.scaling.is_identity() || self.space.member.is_some() {
+        if !self.takes_panels() {
             for j in 0..x.ncols {
                 self.apply(x.col(j), y.col(j)).await;
             }
@@ -165,6 +165,43 @@ impl<T: Scalar> Problem<'_, T> {
             rescale(&self.scaling.right, z);
         }
         self.project_right(z).await
+    }
+
+    /// Z <- M R for several columns at once.
+    pub async fn precondition_panel(&mut self, r: Panel<'_, T>, mut z: PanelMut<'_, T>) -> Result<()> {
+        let Some(m) = self.m.filter(|_| self.takes_panels() && !self.space.ended()) else {
+            for j in 0..r.ncols {
+                self.precondition(r.col(j), z.col(j)).await?;
+            }
+            return Ok(());
+        };
+        self.counts.preconditioner_applies += r.ncols;
+        let done = m.apply(self.space.pool(), Trans::N, r, z.reborrow());
+        for j in 0..r.ncols {
+            if done.is_err() {
+                z.col(j).fill(T::ZERO);
+            }
+            self.project_right(z.col(j)).await?;
+        }
+        done.unwrap_or_else(|e| self.space.fail(e));
+        Ok(())
+    }
+
+    /// Whether columns can be multiplied together here.
+    fn takes_panels(&self) -> bool {
+        self.scaling.is_identity() && self.space.member.is_none_or(|member| member.is_lead())
+    }
+
+    /// As `forward`, for several columns at once. `t` holds as many.
+    pub async fn forward_panel(&mut self, v: Panel<'_, T>, mut z: PanelMut<'_, T>, mut w: PanelMut<'_, T>, mut t: PanelMut<'_, T>) -> Result<()> {
+        if self.settings.place != Place::Left {
+            self.precondition_panel(v, z.reborrow()).await?;
+            self.apply_panel(z.as_panel(), w).await;
+            return Ok(());
+        }
+        (0..v.ncols).for_each(|j| z.col(j).copy_from_slice(v.col(j)));
+        self.apply_panel(v, t.reborrow()).await;
+        self.precondition_panel(t.as_panel(), w.reborrow()).await
     }
 
     /// One application of the preconditioned operator: right `z = M v, w = A z`; left
@@ -292,6 +329,15 @@ impl<T: Scalar> Problem<'_, T> {
         let mut history = self.history.borrow_mut();
         if history.len() < history.capacity() {
             history.push(norm);
+        }
+    }
+
+    /// After the last step: tells how it ended. After an error x may have overflowed where nobody looked: the best
+    /// point, if there is one, is sound.
+    pub fn leave<R>(&mut self, outcome: &Result<R>, x: &mut [T]) {
+        self.publish();
+        if outcome.is_err() && self.best_norm < f64::INFINITY && kernels::first_nonfinite(x).is_some() {
+            x.copy_from_slice(self.work[2]);
         }
     }
 
@@ -460,7 +506,7 @@ impl<T: Scalar> Problem<'_, T> {
 /// y <- the operator times x, alone or with other columns. After a failure, which is kept for the vote, y is
 /// zero.
 async fn multiply<T: Scalar>(space: &Space<'_, T>, operator: &Operator<T>, kind: Wanted, x: &[T], y: &mut [T]) {
-    if let Some(member) = &space.member {
+    if let Some(member) = space.member.as_ref().filter(|member| !member.is_lead()) {
         return member.multiply(kind, x, y).await;
     }
     if let Err(e) = operator.apply_vector(space.pool(), x, y) {

@@ -6,7 +6,7 @@
 //! Instructions are chosen at run time (`pulp`); the loops are written over fixed lanes, which
 //! the compiler turns into whatever vectors the machine has.
 
-use super::{simd, Panel};
+use super::{simd, Panel, PanelMut};
 use crate::runtime::{Pool, Scalar, Wide};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -348,6 +348,22 @@ pub fn gram<T: Scalar>(x: Panel<T>, y: Panel<T>, out: &mut [T]) {
         let right = MatRef::from_column_major_slice_with_stride(&y.data[tile(y)], rows, y.ncols, y.ld);
         let accum = if start == 0 { Accum::Replace } else { Accum::Add };
         matmul(&mut out, accum, left.adjoint(), right, <T as Scalar>::ONE, Par::Seq);
+    }
+}
+
+/// Y <- Y + X Q for long panels, `q` column-major `x.ncols x y.ncols`.
+pub fn add_panel<T: Scalar>(x: Panel<T>, q: &[T], mut y: PanelMut<T>) {
+    if x.ncols == 0 || y.ncols == 0 {
+        return;
+    }
+    let q = MatRef::from_column_major_slice(&q[..x.ncols * y.ncols], x.ncols, y.ncols);
+    for start in (0..x.nrows).step_by(BLOCK) {
+        let rows = BLOCK.min(x.nrows - start);
+        let tile = |ncols: usize, ld: usize| start..(ncols - 1) * ld + start + rows;
+        let left = MatRef::from_column_major_slice_with_stride(&x.data[tile(x.ncols, x.ld)], rows, x.ncols, x.ld);
+        let (ncols, ld) = (y.ncols, y.ld);
+        let mut out = MatMut::from_column_major_slice_with_stride_mut(&mut y.reborrow().data[tile(ncols, ld)], rows, ncols, ld);
+        matmul(&mut out, Accum::Add, left, q, <T as Scalar>::ONE, Par::Seq);
     }
 }
 

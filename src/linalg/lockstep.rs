@@ -47,7 +47,17 @@ pub struct Lockstep<T: Scalar> {
 #[derive(Clone, Copy)]
 pub struct Member<'a, T: Scalar> {
     pub(super) all: &'a Lockstep<T>,
-    index: usize,
+    /// None of it acts for all.
+    index: Option<usize>,
+}
+
+/// What columns in lockstep are served with.
+pub struct Service<'a, T: Scalar> {
+    pub reduce: Option<Reducer>,
+    /// Applies the operator or the preconditioner.
+    pub multiply: &'a dyn Fn(Wanted, Panel<T>, PanelMut<T>) -> Result<()>,
+    /// Called whenever all columns wait.
+    pub between: &'a dyn Fn(),
 }
 
 impl<T: Scalar> Lockstep<T> {
@@ -76,7 +86,12 @@ impl<T: Scalar> Lockstep<T> {
     }
 
     pub fn member(&self, index: usize) -> Member<'_, T> {
-        Member { all: self, index }
+        Member { all: self, index: Some(index) }
+    }
+
+    /// Who acts for all columns and waits for none: its votes are theirs.
+    pub fn lead(&self) -> Member<'_, T> {
+        Member { all: self, index: None }
     }
 
     /// Sums over ranks since the last start.
@@ -84,15 +99,8 @@ impl<T: Scalar> Lockstep<T> {
         self.reductions.get()
     }
 
-    /// Runs all columns to their ends. `multiply` applies the operator or the preconditioner; `between` is
-    /// called whenever all columns wait.
-    pub fn run<R>(
-        &self,
-        mut columns: Vec<Column<'_, R>>,
-        reduce: Option<&Reducer>,
-        mut multiply: impl FnMut(Wanted, Panel<T>, PanelMut<T>) -> Result<()>,
-        mut between: impl FnMut(),
-    ) -> Vec<R> {
+    /// Runs all columns to their ends.
+    pub fn run<R>(&self, mut columns: Vec<Column<'_, R>>, service: &Service<T>) -> Vec<R> {
         self.taken.iter().for_each(|taken| taken.set(0));
         let mut ends: Vec<Option<R>> = columns.iter().map(|_| None).collect();
         let mut context = Context::from_waker(Waker::noop());
@@ -110,19 +118,18 @@ impl<T: Scalar> Lockstep<T> {
             let waiting = |kind: &Wanted| (0..columns.len()).filter(|j| ends[*j].is_none() && self.wanted[*j].get() == Some(*kind)).count();
             // The first of equals.
             let Some(kind) = KINDS.iter().rev().max_by_key(|kind| waiting(kind)).filter(|kind| waiting(kind) > 0) else { break };
-            between();
+            (service.between)();
             let taken = self.taken[*kind as usize].replace(0);
             if *kind == Wanted::Sum {
-                self.reductions.set(self.reductions.get() + 1);
                 let mut sums = self.sums.borrow_mut();
                 sums[..taken].copy_from_slice(&self.terms.borrow()[..taken]);
-                if let Some(reduce) = reduce {
-                    self.votes.reduce(reduce, &mut sums[..taken + Votes::SLOTS]);
+                if let Some(reduce) = &service.reduce {
+                    self.reduce(reduce, &mut sums[..taken + Votes::SLOTS]);
                 }
             } else {
                 let (operands, mut images) = (self.operands[*kind as usize].borrow(), self.images.borrow_mut());
                 let mut images = PanelMut::packed(&mut images, self.n, taken);
-                if let Err(e) = multiply(*kind, Panel::packed(&operands, self.n, taken), images.reborrow()) {
+                if let Err(e) = (service.multiply)(*kind, Panel::packed(&operands, self.n, taken), images.reborrow()) {
                     images.data.fill(T::ZERO);
                     self.votes.fail(e);
                 }
@@ -130,6 +137,12 @@ impl<T: Scalar> Lockstep<T> {
             served = Some(*kind);
         }
         ends.into_iter().flatten().collect()
+    }
+
+    /// A sum over ranks of numbers with room for the votes behind them.
+    pub(super) fn reduce(&self, reduce: &Reducer, raw: &mut [f64]) {
+        self.reductions.set(self.reductions.get() + 1);
+        self.votes.reduce(reduce, raw);
     }
 
     /// Asks all columns to stop; where ranks decide together, the next sum grants it.
@@ -149,6 +162,10 @@ impl<T: Scalar> Lockstep<T> {
 }
 
 impl<T: Scalar> Member<'_, T> {
+    pub fn is_lead(&self) -> bool {
+        self.index.is_none()
+    }
+
     /// y <- the operator or the preconditioner times x.
     pub async fn multiply(&self, kind: Wanted, x: &[T], y: &mut [T]) {
         let (n, all) = (self.all.n, self.all);
@@ -170,8 +187,9 @@ impl<T: Scalar> Member<'_, T> {
     }
 
     async fn wait(&self, kind: Wanted) {
-        let wanted = &self.all.wanted[self.index];
-        wanted.set(Some(kind));
+        // Who acts for all does not come here.
+        let Some(index) = self.index else { return };
+        self.all.wanted[index].set(Some(kind));
         let mut asked = false;
         poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await
     }

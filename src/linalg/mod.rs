@@ -1,6 +1,7 @@
 //! What solvers share: panels of columns, fused kernels on them, inner products that cross
 //! ranks, solves that go in step, and small dense problems (by faer).
 
+pub mod block_hessenberg;
 pub mod kernels;
 pub mod lockstep;
 pub mod panel;

@@ -87,6 +87,49 @@ pub fn multiply<W: Wide>(a: &[W], m: usize, k: usize, b: &[W], n: usize, out: &m
     }
 }
 
+/// out <- R^-1 for the leading `n x n` triangle of `r` with leading dimension `ld`.
+pub fn inverse_upper<W: Wide>(r: &[W], ld: usize, n: usize, out: &mut [W]) {
+    for (j, column) in out[..n * n].chunks_exact_mut(n.max(1)).enumerate() {
+        column.fill(W::ZERO);
+        column[j] = W::ONE;
+        solve_upper(r, ld, n, column);
+    }
+}
+
+/// A Gram matrix for columns scaled to unit length from these lengths; those of no length are nothing.
+pub fn scale_gram<W: Wide>(gram: &mut [W], lengths: &[f64]) {
+    let m = lengths.len();
+    let inverse = |j: usize| if lengths[j] > 0.0 { 1.0 / lengths[j] } else { 0.0 };
+    for j in 0..m {
+        for i in 0..m {
+            gram[j * m + i] = gram[j * m + i].scale(inverse(i) * inverse(j));
+        }
+    }
+}
+
+/// x <- R x for a triangle of order and leading dimension `n`.
+pub fn times_upper<W: Wide>(r: &[W], n: usize, x: &mut [W]) {
+    for i in 0..n {
+        x[i] = (i..n).fold(W::ZERO, |sum, j| sum + r[j * n + i] * x[j]);
+    }
+}
+
+/// `G = R^H R` for a Gram matrix of order and leading dimension `n`; false if it is not positive definite.
+pub fn cholesky<W: Wide>(g: &[W], n: usize, r: &mut [W]) -> bool {
+    r[..n * n].fill(W::ZERO);
+    for j in 0..n {
+        for i in 0..=j {
+            let v = (0..i).fold(g[j * n + i], |v, l| v - r[i * n + l].conj() * r[j * n + l]);
+            r[j * n + i] = if i < j { v / r[i * n + i] } else { W::from_f64(v.real_part().sqrt()) };
+        }
+        // Not so for a NaN either.
+        if !(r[j * n + j].real_part() > 0.0) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Pivoted Cholesky factor of a Gram matrix `g` (`n x n`), for Cholesky-QR: `P^T G P = R^H R` with
 /// `r` the upper triangle (leading dimension `n`, its order the number of pivots) in pivot order.
 /// Columns whose remaining squared length is below `tolerance` of their own are left out.

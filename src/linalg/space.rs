@@ -165,6 +165,24 @@ impl<'a, T: Scalar> Space<'a, T> {
         self.reduce.is_some()
     }
 
+    /// out <- X^H Y over this rank's entries, column by column of Y; to be summed by [`Space::sum`]. `room` has
+    /// as many entries as `out`.
+    pub fn local_panel(&self, x: Panel<T>, y: Panel<T>, room: &mut [T], out: &mut [T::Wide]) {
+        if x.ncols == 0 || y.ncols == 0 {
+            return;
+        }
+        if self.is_euclidean() {
+            let room = &mut room[..x.ncols * y.ncols];
+            // This rank may have no rows.
+            room.fill(T::ZERO);
+            kernels::gram(x, y, room);
+            return out.iter_mut().zip(&*room).for_each(|(v, u)| *v = u.wide());
+        }
+        for j in 0..y.ncols {
+            self.local(x, y.col(j), &mut out[j * x.ncols..][..x.ncols]);
+        }
+    }
+
     /// out <- X^H y over this rank's entries; to be summed by [`Space::sum`].
     pub fn local<S: Scalar<Wide = T::Wide>>(&self, x: Panel<S>, y: &[T], out: &mut [T::Wide]) {
         let mut scratch = self.scratch.borrow_mut();
@@ -220,13 +238,16 @@ impl<'a, T: Scalar> Space<'a, T> {
         self.scratch.borrow_mut().reductions += 1;
         match (&self.reduce, &self.member) {
             (None, _) => self.votes().grant_own(),
-            (Some(_), Some(member)) => member.sum(values).await,
-            (Some(reduce), None) => {
+            (Some(_), Some(member)) if !member.is_lead() => member.sum(values).await,
+            (Some(reduce), member) => {
                 let mut scratch = self.scratch.borrow_mut();
                 let count = values.len() * T::Wide::DOUBLES;
                 let raw = &mut scratch.raw[..count + Votes::SLOTS];
                 T::Wide::unpack(values, &mut raw[..count]);
-                self.own.reduce(reduce, raw);
+                match member {
+                    Some(member) => member.all.reduce(reduce, raw),
+                    None => self.own.reduce(reduce, raw),
+                }
                 T::Wide::pack(&raw[..count], values);
             }
         }
