@@ -45,6 +45,17 @@ static inline grid grid_of_world(int nx, int ny, int shared) {
 }
 
 /* The whole grid on each rank, without any message. */
+/* All ranks but the second share the rows. */
+static inline grid grid_with_gap(int nx, int ny) {
+    int *share = (int *)need((size_t)all_ranks, sizeof *share);
+    const int holders = all_ranks > 1 ? all_ranks - 1 : 1;
+    for (int r = 0, k = 0; r < all_ranks; ++r)
+        if (r != 1) share[r] = ny / holders + (k++ < ny % holders);
+    grid g = grid_create(MPI_COMM_WORLD, nx, ny, share, 0);
+    free(share);
+    return g;
+}
+
 static inline grid grid_of_self(int nx, int ny) { return grid_create(MPI_COMM_SELF, nx, ny, &ny, 0); }
 
 static inline void grid_destroy(grid *g) { free(g->padded); }

@@ -95,6 +95,7 @@ fi
 compile test_mpi tests/mpi/test_mpi.c -std=c11 && for ranks in 1 2 3; do run test_mpi "$ranks"; done
 compile test_failure tests/mpi/test_failure.c -std=c11 && for ranks in 1 2 3; do run test_failure "$ranks"; done
 compile test_empty tests/mpi/test_empty.c -std=c11 && for ranks in 1 2 3; do run test_empty "$ranks"; done
+compile test_block tests/mpi/test_block.c -std=c11 && for ranks in 1 2 3; do run test_block "$ranks"; done
 # Once more with reductions that are split into three numbers a call.
 compile test_split tests/mpi/test_mpi.c -std=c11 -DRKN_MPI_MAX_COUNT=3 && run test_split 3 hook && run test_split 3 rtol
 

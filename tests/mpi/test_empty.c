@@ -3,17 +3,6 @@
 
 enum { NX = 21, NY = 17 };
 
-/* All ranks but the second share the rows. */
-static grid gapped(void) {
-    int *share = (int *)need((size_t)all_ranks, sizeof *share);
-    const int holders = all_ranks > 1 ? all_ranks - 1 : 1;
-    for (int r = 0, k = 0; r < all_ranks; ++r)
-        if (r != 1) share[r] = NY / holders + (k++ < NY % holders);
-    grid g = grid_create(MPI_COMM_WORLD, NX, NY, share, 0);
-    free(share);
-    return g;
-}
-
 typedef struct trial {
     const char *method, *options, *preconditioner;
     rkn_apply_fn precondition;
@@ -56,7 +45,7 @@ static void solves(const trial *t, int mode) {
     char what[160];
     snprintf(what, sizeof what, "%s %s, %s, %s", t->method, t->options, t->preconditioner, mode_names[mode]);
     if (!begins(what)) return;
-    grid g = gapped();
+    grid g = grid_with_gap(NX, NY);
     g.neumann = mode == NULLSPACE;
     rkn_context *ctx = attached();
     const int64_t n = grid_size(&g);
