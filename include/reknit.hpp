@@ -29,6 +29,9 @@
  * Errors.   A negative status throws rkn::error, with the status and the library's message. A positive one (stopped
  *     short of the tolerance, x delivered) comes back in the result of solve.
  *
+ * Columns.  Several vectors are rkn::columns{data, rows, cols, ld}: what Operator::apply and Krylov::solve_block take,
+ *     and what callables and requests of several vectors get.
+ *
  * Callables. Operators, refreshes, prolongations, reductions, inner products, monitors, convergence tests and log
  *     sinks may be any callable. They run on the thread that called the library. An exception that one of them throws is kept, the library is
  *     told to stop, and the exception is thrown again when the C function has returned; the handles stay usable.
@@ -874,6 +877,17 @@ struct result {
     const char *name() const noexcept { return rkn_status_name(status); }
 };
 
+/* How one column of a block solve ended. */
+struct column_result {
+    rkn_status status;               // RKN_OK, one of RKN_STOP_... or an error of this column
+    std::int64_t iterations;
+    double residual_norm;            // ||b - A x||
+
+    bool converged() const noexcept { return status == RKN_OK; }
+    explicit operator bool() const noexcept { return converged(); }
+    const char *name() const noexcept { return rkn_status_name(status); }
+};
+
 struct option {
     std::string key, type, doc;
 };
@@ -914,7 +928,8 @@ private:
     const rkn_request *r_;
 };
 
-/* A linear solver with memory: "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr" or "auto". */
+/* A linear solver with memory: "cg", "minres", "gmres", "bicgstab", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg",
+   "cocr" or "auto". */
 class Krylov {
 public:
     explicit Krylov(text method, context_ref ctx = {}) {
@@ -1032,6 +1047,33 @@ public:
         return solve_with(A, M.get(), b, x);
     }
 
+    /* A X = B for several right-hand sides in lockstep. B and X are rkn::columns (or vectors) with the rows of A, of
+       one number of columns and apart in memory; what lies between columns is not touched. A step applies A and M to
+       all columns at once. Each column goes on to its own end, and with its own memory in the next solve. The result
+       has the iterations and norms of the longest column, the applies of all, and the status of the first column that
+       misses its tolerance; where that is an error it is thrown, after the others have ended. */
+    template <class B, class X> result solve_block(const Operator &A, const B &b, X &&x) {
+        return solve_block_with(A, nullptr, b, x);
+    }
+    template <class B, class X> result solve_block(const Operator &A, const Operator &M, const B &b, X &&x) {
+        need_operator("Krylov::solve_block", M);
+        return solve_block_with(A, M.get(), b, x);
+    }
+    /* How the columns of the last solve ended, one by one. */
+    std::vector<column_result> column_results() const {
+        std::vector<double> norms;
+        std::vector<rkn_status> statuses;
+        const std::vector<std::int64_t> iterations =
+            detail::vector_from<std::int64_t>([&](std::int64_t *counts, std::int64_t cap, std::int64_t *need) {
+                norms.resize(static_cast<std::size_t>(cap));
+                statuses.resize(static_cast<std::size_t>(cap));
+                return rkn_krylov_columns(get(), counts, norms.data(), statuses.data(), cap, need);
+            });
+        std::vector<column_result> ends;
+        for (std::size_t j = 0; j < iterations.size(); ++j) ends.push_back({statuses[j], iterations[j], norms[j]});
+        return ends;
+    }
+
     /* The same solve by requests (reverse communication): next() says what is wanted, until request::done. b and x
        must stay where they are until then. Callables that stand beside the requests are called by next(); if one
        throws, the solve is cancelled and next() throws. */
@@ -1039,6 +1081,14 @@ public:
     template <class B, class X> void start(const Operator &A, const Operator &M, const B &b, X &x) {
         need_operator("Krylov::start", M);
         start_with(A, M.get(), b, x);
+    }
+    /* solve_block by requests. A request for a product has as many columns as wait for one. */
+    template <class B, class X> void start_block(const Operator &A, const B &b, X &x) {
+        start_block_with(A, nullptr, b, x);
+    }
+    template <class B, class X> void start_block(const Operator &A, const Operator &M, const B &b, X &x) {
+        need_operator("Krylov::start_block", M);
+        start_block_with(A, M.get(), b, x);
     }
     /* prepare, where that takes requests. */
     void start_prepare(const Operator &A) {
@@ -1202,16 +1252,53 @@ private:
         detail::need_size(function, "x", detail::length(x), s.ncols);
     }
 
+    /* The columns of B and X, checked. */
+    template <class B, class X> static auto need_block(const char *function, const Operator &A, const B &b, X &x) {
+        const auto cb = Operator::as_columns(b);
+        const auto cx = Operator::as_columns(x);
+        using T = std::remove_pointer_t<decltype(cx.data())>;
+        static_assert(!std::is_const_v<T>, "X is written to");
+        static_assert(std::is_same_v<std::remove_cv_t<std::remove_pointer_t<decltype(cb.data())>>, T>,
+                      "B and X are of one type");
+        A.need_scalar<T>(function, "X");
+        const shape s = A.shape();
+        detail::need_size(function, "B", cb.rows(), s.nrows);
+        detail::need_size(function, "X", cx.rows(), s.ncols);
+        if (cb.cols() != cx.cols()) detail::fail(RKN_ERR_SIZE, function, "X", "must have as many columns as B");
+        return std::make_pair(cb, cx);
+    }
+
     template <class B, class X> void start_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
         need_system("Krylov::start", A, b, x);
         detail::call([&] { return rkn_krylov_start(get(), A.get(), M, std::data(b), std::data(x)); });
     }
 
+    template <class B, class X> void start_block_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
+        const auto block = need_block("Krylov::start_block", A, b, x);
+        detail::call([&] {
+            return rkn_krylov_start_block(get(), A.get(), M, block.first.cols(), block.first.data(), block.first.ld(),
+                                          block.second.data(), block.second.ld());
+        });
+    }
+
     template <class B, class X> result solve_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
         need_system("Krylov::solve", A, b, x);
+        return outcome_of([&] { return rkn_krylov_solve(get(), A.get(), M, std::data(b), std::data(x)); });
+    }
+
+    template <class B, class X> result solve_block_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
+        const auto block = need_block("Krylov::solve_block", A, b, x);
+        return outcome_of([&] {
+            return rkn_krylov_solve_block(get(), A.get(), M, block.first.cols(), block.first.data(), block.first.ld(),
+                                          block.second.data(), block.second.ld());
+        });
+    }
+
+    // Runs a solve and reads off how it ended.
+    template <class F> result outcome_of(F &&f) {
         std::string message;
         const rkn_status status = detail::call([&] {
-            const rkn_status rc = rkn_krylov_solve(get(), A.get(), M, std::data(b), std::data(x));
+            const rkn_status rc = f();
             if (rc > 0) message = rkn_last_error();
             return rc;
         });

@@ -106,16 +106,16 @@ pub(super) fn read_at_rest<R>(s: *const rkn_krylov, f: impl FnOnce(&rkn_krylov) 
 /// Makes a solver.
 ///
 /// ctx: rules the solves: threads, reduction, log, interrupt, seed of its own preconditioners.
-/// method: "auto", "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg" or "cocr"; fixed
-/// for the handle's life. "auto" chooses a method and a preconditioner by their predicted and observed costs,
+/// method: "auto", "cg", "minres", "gmres", "bicgstab", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg"
+/// or "cocr"; fixed for the handle's life. "auto" chooses a method and a preconditioner by their predicted and observed costs,
 /// keeps a factorisation as long as that pays, and starts from earlier solutions.
 /// out: gets the handle, to be freed by rkn_krylov_destroy.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown method).
 /// Sources: cg, Hestenes and Stiefel 1952; minres, Paige and Saunders 1975; gmres, Saad and Schultz
 /// 1986, flexible Saad 1993; bicgstab, van der Vorst 1992; gcrodr, Parks et al. 2006, flexible
-/// Carvalho et al. 2011; rcg, Saad et al. 2000, Stathopoulos and Orginos 2010; rminres, Wang, de Sturler
-/// and Paulino 2007; idr, van Gijzen and Sonneveld 2011; cocg, van der Vorst and Melissen 1990; cocr,
-/// Sogabe and Zhang 2007.
+/// Carvalho et al. 2011; rbicgstab, Amritkar et al. 2015; rcg, Saad et al. 2000, Stathopoulos and Orginos 2010;
+/// eigcg, Stathopoulos and Orginos 2010; rminres, Wang, de Sturler and Paulino 2007; idr, van Gijzen and
+/// Sonneveld 2011; cocg, van der Vorst and Melissen 1990; cocr, Sogabe and Zhang 2007.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_krylov_create(ctx: *const rkn_context, method: *const c_char, out: *mut *mut rkn_krylov) -> rkn_status {
     guard("rkn_krylov_create", || {
@@ -409,7 +409,7 @@ pub unsafe extern "C" fn rkn_krylov_prepare(s: *mut rkn_krylov, A: *const rkn_op
 /// last sound iterate.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SCALAR, RKN_ERR_SIZE, RKN_ERR_ARGUMENT,
 /// RKN_ERR_STATE, RKN_ERR_NONFINITE (in b, x or what an operator delivers), RKN_ERR_INDEFINITE (cg, minres, rcg,
-/// rminres), RKN_ERR_SINGULAR, RKN_ERR_UNSUPPORTED (cocg, cocr: complex numbers and an inner product of the caller),
+/// eigcg, rminres), RKN_ERR_SINGULAR, RKN_ERR_UNSUPPORTED (cocg, cocr: complex numbers and an inner product of the caller),
 /// RKN_ERR_CALLBACK (the value is in "callback_status"), RKN_ERR_MEMORY; those of
 /// rkn_operator_create_preconditioner if the option "preconditioner" is set: RKN_ERR_KEY, RKN_ERR_UNSUPPORTED.
 #[no_mangle]
@@ -443,7 +443,7 @@ pub unsafe extern "C" fn rkn_krylov_solve(
 /// column-major, ldb entries from one column to the next, at least n. X: the same with ldx; must not overlap B.
 /// "iterations" is then the number of steps of the longest column, "residual_norm" and the history are those of
 /// that column, and the other counts are sums over columns; rkn_krylov_columns has the columns one by one. A
-/// monitor is told of each step, with the norm that is farthest from its target.
+/// monitor is told of each step, with the norm that is farthest from its target; the solve it stops ends one step later.
 /// Returns RKN_OK if all columns meet their tolerances, or how the first that does not has ended; the others
 /// go on to their ends.
 /// Errors: as rkn_krylov_solve.

@@ -76,7 +76,7 @@ pub unsafe extern "C" fn rkn_krylov_get_space(
 /// model, a coarse grid or another run takes for slow directions of the systems to come.
 ///
 /// The vectors are copied; they need be neither orthogonal nor independent. The next solve must be of order n,
-/// and takes as many as "recycle" says. It spends an apply a vector (rcg, rminres: a use of M too).
+/// and takes as many as "recycle" says. It spends an apply a vector (rcg, eigcg, rminres: a use of M too).
 /// scalar: that of the systems to come. n: their order (this rank's rows). ncols: columns of U; 0 takes the
 /// space away. U: n x ncols, column-major, leading dimension ldu.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT, RKN_ERR_SIZE, RKN_ERR_NONFINITE,

@@ -134,11 +134,11 @@ impl<T: Scalar> Column<T> {
     }
 
     fn prepare_vectors(&mut self, setup: &Setup, n: usize, columns: usize, values: usize, user_inner: bool) -> Result<()> {
-        let window = window(setup);
+        let (window, by_modes) = (window(setup), setup.options.text("initial_guess") == "pod");
         if window == 0 {
             self.solutions = None;
-        } else if !self.solutions.as_ref().is_some_and(|kept| kept.fits(n, window)) {
-            self.solutions = Some(Solutions::new(n, window)?);
+        } else if !self.solutions.as_ref().is_some_and(|kept| kept.fits(n, window, by_modes)) {
+            self.solutions = Some(Solutions::new(n, window, by_modes)?);
         }
         self.scratch.reserve(n, columns, values, user_inner)?;
         for w in &mut self.work {
@@ -159,7 +159,7 @@ impl<T: Scalar> Column<T> {
                 }
                 None => true,
             },
-            Guess::Zero | Guess::Project => true,
+            Guess::Zero | Guess::Project | Guess::Pod => true,
         };
         if is_zero {
             x.fill(T::ZERO);
@@ -290,7 +290,7 @@ impl Track {
 }
 
 fn window(setup: &Setup) -> usize {
-    if setup.options.text("initial_guess") == "project" { setup.options.count("window") } else { 0 }
+    if ["project", "pod"].contains(&setup.options.text("initial_guess")) { setup.options.count("window") } else { 0 }
 }
 
 /// Vectors whose inner products are taken at once, and numbers of one reduction, at most.
@@ -299,9 +299,9 @@ fn sizes(setup: &Setup, method: &str, width: usize) -> (usize, usize) {
     let (columns, values) = match method {
         "cg" if width > 1 => (width, BlockCg::<f64>::values(width)),
         "gcrodr" | "gmres" if width > 1 => BlockGcrodr::<f64>::sizes(o.count("restart"), if method == "gmres" { 0 } else { o.count("recycle") }, width),
-        "gcrodr" => (o.count("restart") + 1, (o.count("restart") + 1).pow(2).max(2 * o.count("restart") + 5)),
+        "gcrodr" | "rbicgstab" => (o.count("restart") + 1, (o.count("restart") + 1).pow(2).max(2 * o.count("restart") + 5)),
         "gmres" => (o.count("restart") + 1, 2 * o.count("restart") + 5),
-        "rcg" | "rminres" => (o.count("recycle"), 2 * o.count("recycle").pow(2) + 4),
+        "rcg" | "eigcg" | "rminres" => (o.count("recycle"), 2 * o.count("recycle").pow(2) + 4),
         "idr" => (o.count("shadow"), 2 * o.count("shadow") + 2),
         _ => (1, 4),
     };

@@ -46,7 +46,7 @@ const DEPENDENT: f64 = 1e-13;
 
 pub struct Gcrodr<T: Scalar, S: Scalar<Wide = T::Wide>> {
     pub(super) arnoldi: Arnoldi<T, S>,
-    r: Vec<T>,
+    pub(super) r: Vec<T>,
     mr: Vec<T>,
     /// Vectors to keep; one more where a conjugate pair asks for it.
     pub(super) recycle: usize,
@@ -79,10 +79,44 @@ pub struct Gcrodr<T: Scalar, S: Scalar<Wide = T::Wide>> {
 
 /// Whether looking for an operator that is announced as changed but is not has paid.
 #[derive(Default)]
-struct Probe {
+pub(super) struct Probe {
     misses: u32,
     /// Renewals left without a look.
     wait: u32,
+}
+
+impl Probe {
+    /// Whether an operator may be another one in name only.
+    pub fn may_be(old: Identity, new: Identity) -> bool {
+        old[0] == new[0] && old[2..] == new[2..]
+    }
+
+    /// Whether this renewal is to go without a look.
+    pub fn rests(&mut self) -> bool {
+        let rests = self.wait > 0;
+        self.wait -= rests as u32;
+        rests
+    }
+
+    /// Coefficients without zeros.
+    pub fn sum<T: Scalar>(y: &mut [T]) {
+        y.iter_mut().enumerate().for_each(|(j, y)| *y = T::from_f64(if j % 3 == 1 { -1.0 } else { 1.0 } / (1.0 + 0.1 * j as f64)));
+    }
+
+    /// What the look showed.
+    pub fn learn(&mut self, unchanged: bool) -> bool {
+        self.misses = if unchanged { 0 } else { self.misses + 1 };
+        self.wait = if self.misses >= 2 { 1 << self.misses.min(6) } else { 0 };
+        unchanged
+    }
+
+    pub fn archive(&mut self, archive: &mut Archive) -> Result<()> {
+        let (mut misses, mut wait) = (self.misses as u64, self.wait as u64);
+        archive.word(&mut misses)?;
+        archive.word(&mut wait)?;
+        *self = Probe { misses: misses.min(64) as u32, wait: wait.min(64) as u32 };
+        Ok(())
+    }
 }
 
 impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
@@ -132,17 +166,12 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
     /// One apply, one reduction; seldom tried where it was in vain. Vectors of U are long where A is small, so
     /// rounding leaves half of the digits to compare; every cycle starts from a true residual.
     async fn is_unchanged(&mut self, p: &mut Problem<'_, T>, identity: Identity) -> Result<bool> {
-        let same_but_version = |old: Identity| old[0] == identity[0] && old[2..] == identity[2..];
-        if !p.settings.probe || !self.image_of.is_some_and(same_but_version) {
-            return Ok(false);
-        }
-        if self.probe.wait > 0 {
-            self.probe.wait -= 1;
+        if !p.settings.probe || !self.image_of.is_some_and(|old| Probe::may_be(old, identity)) || self.probe.rests() {
             return Ok(false);
         }
         let (n, k) = (self.r.len(), self.arnoldi.k);
         let y = &mut self.search_coefficients[..k];
-        y.iter_mut().enumerate().for_each(|(j, y)| *y = T::from_f64(if j % 3 == 1 { -1.0 } else { 1.0 } / (1.0 + 0.1 * j as f64)));
+        Probe::sum(y);
         let (u, rest) = self.columns.split_at_mut(n);
         let image = &mut rest[..n];
         u.fill(T::ZERO);
@@ -162,9 +191,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
         p.space.local(Panel::column(image), image, &mut out[1..]);
         p.space.sum(&mut out).await?;
         let unchanged = out[1].real_part().sqrt() <= f64::max(0.1 * T::EPSILON.sqrt(), 10.0 * S::EPSILON) * out[0].real_part().sqrt();
-        self.probe.misses = if unchanged { 0 } else { self.probe.misses + 1 };
-        self.probe.wait = if self.probe.misses >= 2 { 1 << self.probe.misses.min(6) } else { 0 };
-        Ok(unchanged)
+        Ok(self.probe.learn(unchanged))
     }
 
     /// C <- A U, orthonormal again; U follows. One block apply of k columns.
@@ -359,6 +386,9 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
 
     /// Makes C what A U is now.
     pub(super) async fn renew(&mut self, p: &mut Problem<'_, T>) -> Result<()> {
+        if self.arnoldi.k == 0 {
+            return Ok(());
+        }
         let identity = p.identity();
         if self.image_of != Some(identity) && !self.is_unchanged(p, identity).await? {
             self.image_of = None;
@@ -428,7 +458,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
     async fn solve(&mut self, p: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
         let mut verdict = p.start(x, x_is_zero, &mut self.r).await?;
         let mut stagnation = Stagnation::new(p.tested_norm);
-        if self.arnoldi.k > 0 && verdict == Verdict::Continue {
+        if verdict == Verdict::Continue {
             self.renew(p).await?;
         }
         loop {
@@ -496,10 +526,6 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Method<T> for Gcrodr<T, S> {
         archive.scalars(&mut self.krylov_u[..if self.tests_search { 0 } else { k * n }])?;
         self.scales.resize(k, 1.0);
         archive.scalars(&mut self.scales)?;
-        let (mut misses, mut wait) = (self.probe.misses as u64, self.probe.wait as u64);
-        archive.word(&mut misses)?;
-        archive.word(&mut wait)?;
-        self.probe = Probe { misses: misses.min(64) as u32, wait: wait.min(64) as u32 };
-        Ok(())
+        self.probe.archive(archive)
     }
 }

@@ -316,7 +316,7 @@ impl<T: Scalar> Column<T> {
         let mut x = memory::filled(n, T::ZERO, "the last solution")?;
         let mut solutions = None;
         if let Some(kept) = &self.solutions {
-            let mut new = Solutions::new(n, kept.capacity())?;
+            let mut new = kept.resized(n)?;
             for old in kept.held() {
                 map(old, &mut x)?;
                 new.learn(&x);
@@ -339,7 +339,7 @@ impl<T: Scalar> Column<T> {
             archive.vector(&mut columns.data, "recycle space")
         })?;
         archive.optional(&mut self.previous, || Ok(Vec::new()), |archive, x| archive.vector(x, "the last solution"))?;
-        archive.optional(&mut self.solutions, || Solutions::new(0, 1), |archive, solutions| solutions.archive(archive))
+        archive.optional(&mut self.solutions, || Solutions::new(0, 1, false), |archive, solutions| solutions.archive(archive))
     }
 
     fn archive_method(&mut self, setup: &Setup, archive: &mut Archive, a: Option<&Operator<T>>) -> Result<()> {

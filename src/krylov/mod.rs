@@ -1,7 +1,7 @@
 //! Krylov solvers with memory for sequences A_i x_i = b_i.
 //!
-//! A method is one file (`cg`, `minres`, `gmres`, `bicgstab`, `gcrodr`, `rcg`, `rminres`, `idr`, `cocg`,
-//! `cocr`) written against a [`Problem`]: the linear system with its preconditioner, scaling, nullspaces, inner products,
+//! A method is one file (`cg`, `minres`, `gmres`, `bicgstab`, `gcrodr`, `rbicgstab`, `rcg`, `eigcg`, `rminres`,
+//! `idr`, `cocg`, `cocr`) written against a [`Problem`]: the linear system with its preconditioner, scaling, nullspaces, inner products,
 //! counts and stopping test. [`Krylov`] holds what lasts from solve to solve; [`Setup`] holds what
 //! the user chose, whatever the scalar.
 
@@ -14,6 +14,7 @@ mod cocg;
 mod cocr;
 mod column;
 mod diagnostics;
+mod eigcg;
 mod gcrodr;
 mod gmres;
 mod guess;
@@ -23,6 +24,7 @@ mod minres;
 pub mod options;
 mod policy;
 pub mod problem;
+mod rbicgstab;
 mod rcg;
 mod rminres;
 mod stagnation;
@@ -32,6 +34,7 @@ mod window;
 use crate::linalg::lockstep::{alone, Column as Running, Lockstep, Service, Wanted};
 use crate::linalg::space::{Inner, Scratch};
 use crate::linalg::{kernels, space, Panel, PanelMut, Space};
+use crate::operator::columns::AT_ONCE;
 use crate::operator::{check, precond, Columns, Operator, Side, Trans};
 use crate::runtime::context::LOG_SOLVE;
 use crate::runtime::monitor::{Monitor, Progress, Wish};
@@ -45,7 +48,7 @@ use learned::Mark;
 use options::{Guess, Settings, BLOCK_METHODS, KRYLOV, METHODS};
 use policy::{End, Next, Plan, Policy};
 use problem::{Converged, Counts, Nullspaces, Problem, Scaling, Verdict, PHASE_ITERATE};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 use team::{Mate, Team};
@@ -97,7 +100,9 @@ enum AnyMethod<T: Scalar> {
     Cg(cg::Cg<T>),
     Minres(minres::Minres<T>),
     BiCgStab(bicgstab::BiCgStab<T>),
+    Rbicgstab(rbicgstab::Rbicgstab<T>),
     Rcg(rcg::Rcg<T>),
+    EigCg(eigcg::EigCg<T>),
     Rminres(rminres::Rminres<T>),
     Idr(idr::Idr<T>),
     Cocg(cocg::Cocg<T>),
@@ -117,7 +122,9 @@ macro_rules! each {
             AnyMethod::Cg($method) => $body,
             AnyMethod::Minres($method) => $body,
             AnyMethod::BiCgStab($method) => $body,
+            AnyMethod::Rbicgstab($method) => $body,
             AnyMethod::Rcg($method) => $body,
+            AnyMethod::EigCg($method) => $body,
             AnyMethod::Rminres($method) => $body,
             AnyMethod::Idr($method) => $body,
             AnyMethod::Cocg($method) => $body,
@@ -385,6 +392,8 @@ impl Shape {
             "cg" => AnyMethod::Cg(cg::Cg::new(n)?),
             "minres" => AnyMethod::Minres(minres::Minres::new(n)?),
             "bicgstab" => AnyMethod::BiCgStab(bicgstab::BiCgStab::new(n)?),
+            "rbicgstab" => AnyMethod::Rbicgstab(rbicgstab::Rbicgstab::new(n, o)?),
+            "eigcg" => AnyMethod::EigCg(eigcg::EigCg::new(n, o)?),
             "rcg" => AnyMethod::Rcg(rcg::Rcg::new(n, o)?),
             "rminres" => AnyMethod::Rminres(rminres::Rminres::new(n, o)?),
             "idr" => AnyMethod::Idr(idr::Idr::new(n, o.count("shadow"))?),
@@ -726,39 +735,35 @@ impl<T: Scalar> Krylov<T> {
             track.outcome = alone(self.columns[0].attempt(all, told, None, b.col(0), x, track.x_is_zero));
             track.x_is_zero = false;
         } else {
-            let lockstep = self.lockstep.as_mut().expect("prepared before");
-            lockstep.start();
-            let lockstep = &*lockstep;
             let outside = self.columns[0].scratch.reductions;
             self.columns.iter_mut().for_each(|column| column.scratch.reductions = outside);
-            let tracks = &self.tracks[..count];
-            let monitor = RefCell::new(monitor.as_deref_mut());
-            let service = Service {
-                reduce: setup.context.reduce_hook(),
-                multiply: &|kind, x, y| match (kind, all.m) {
-                    (Wanted::Preconditioner, Some(m)) => m.apply(&setup.context.pool, Trans::N, x, y),
-                    _ => a.apply(&setup.context.pool, Trans::N, x, y),
-                },
-                between: &|| {
-                    let told = setup.report.borrow().counts.iterations;
-                    join(&mut setup.report.borrow_mut(), tracks, outside + lockstep.reductions());
-                    if setup.report.borrow().counts.iterations > told {
-                        let progress = progress(&setup.report.borrow(), tracks, started);
-                        let wish = monitor.borrow_mut().as_mut().map(|monitor| monitor.observe(&progress));
-                        if wish == Some(Wish::Stop) {
-                            lockstep.wish(Stop::Monitor, setup.context.reduce_hook().is_some());
-                        }
-                    }
-                },
-            };
             let is_block = matches!(self.columns[0].method, Some((_, AnyMethod::BlockCg(_) | AnyMethod::BlockGcrodr(_))));
-            let columns = self.columns.iter_mut().zip(tracks).zip(x.split());
-            let outcomes = if is_block { team_outcomes(all, lockstep, &service, columns, b)? } else { lockstep_outcomes(all, lockstep, &service, columns, b)? };
-            let sums = self.columns[..count].iter().map(|column| column.scratch.reductions - outside).max().unwrap_or(0);
-            let sums = outside + if service.reduce.is_some() { lockstep.reductions() } else { sums };
+            let together = if is_block || monitor.is_some() { count } else { in_step(setup, a, all.m, count) };
+            let watch = Watch::new(setup, &self.tracks[..count], monitor.as_deref_mut(), started);
+            let mut outcomes = memory::with_capacity(count, "columns")?;
+            let (lockstep, sums) = (self.lockstep.as_ref().expect("prepared before"), Cell::new(outside));
+            let multiply = |kind, x: Panel<T>, y: PanelMut<T>| match (kind, all.m) {
+                (Wanted::Preconditioner, Some(m)) => m.apply(&setup.context.pool, Trans::N, x, y),
+                _ => a.apply(&setup.context.pool, Trans::N, x, y),
+            };
+            let between = || watch.tell(lockstep, sums.get());
+            let service = Service { reduce: setup.context.reduce_hook(), multiply: &multiply, between: &between };
+            let mut columns = self.columns[..count].iter_mut().zip(&self.tracks).zip(x.split()).enumerate();
+            while outcomes.len() < count {
+                lockstep.start();
+                let some = columns.by_ref().take(together);
+                outcomes.extend(if is_block { team_outcomes(all, lockstep, &service, some, b)? } else { lockstep_outcomes(all, lockstep, &service, some, b)? });
+                between();
+                sums.set(sums.get() + lockstep.reductions());
+            }
+            drop(columns);
+            let (mut sums, longest) = (sums.get(), watch.end());
+            if setup.context.reduce_hook().is_none() {
+                sums = self.columns[..count].iter().map(|column| column.scratch.reductions).max().unwrap_or(sums);
+            }
             self.columns.iter_mut().for_each(|column| column.scratch.reductions = sums);
-            let longest = join(&mut setup.report.borrow_mut(), tracks, sums);
-            setup.history.borrow_mut().clone_from(&tracks[longest].history.borrow());
+            setup.report.borrow_mut().reductions = sums;
+            setup.history.borrow_mut().clone_from(&self.tracks[longest].history.borrow());
             for (track, outcome) in self.tracks.iter_mut().zip(outcomes) {
                 track.outcome = outcome;
                 track.x_is_zero = false;
@@ -852,17 +857,29 @@ impl<T: Scalar> Krylov<T> {
     }
 }
 
+/// A column's number, memory, track and solution.
+type Place<'a, T> = (usize, ((&'a mut Column<T>, &'a Track), &'a mut [T]));
+
+/// How many columns go in step where they share no space and nobody listens. With operators and sums of the library's
+/// own it is as many as its kernels take at once: more vectors would only leave the caches.
+fn in_step<T: Scalar>(setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>, count: usize) -> usize {
+    let own = |operator: &Operator<T>| operator.count("entries").is_some();
+    let waits = setup.converged.borrow().is_some() || setup.context.reduce_hook().is_some();
+    if waits || !own(a) || !m.is_none_or(own) { count } else { count.min(AT_ONCE) }
+}
+
 /// Runs a method for each column, all in lockstep.
 fn lockstep_outcomes<'a, T: Scalar>(
     all: Attempt<'a, T>,
     lockstep: &'a Lockstep<T>,
     service: &Service<T>,
-    columns: impl Iterator<Item = ((&'a mut Column<T>, &'a Track), &'a mut [T])>,
+    columns: impl Iterator<Item = Place<'a, T>>,
     b: Panel<'a, T>,
 ) -> Result<Vec<Result<Outcome>>> {
     let mut running: Vec<Running<Result<Outcome>>> = memory::with_capacity(b.ncols, "columns")?;
-    for (j, ((column, track), x)) in columns.enumerate() {
-        running.push(Box::pin(column.attempt(all, track.told(), Some(lockstep.member(j)), b.col(j), x, track.x_is_zero)));
+    for (j, ((column, track), x)) in columns {
+        let member = lockstep.member(running.len());
+        running.push(Box::pin(column.attempt(all, track.told(), Some(member), b.col(j), x, track.x_is_zero)));
     }
     Ok(lockstep.run(running, service))
 }
@@ -872,12 +889,12 @@ fn team_outcomes<'a, T: Scalar>(
     all: Attempt<'a, T>,
     lockstep: &'a Lockstep<T>,
     service: &'a Service<'a, T>,
-    columns: impl Iterator<Item = ((&'a mut Column<T>, &'a Track), &'a mut [T])>,
+    columns: impl Iterator<Item = Place<'a, T>>,
     b: Panel<'a, T>,
 ) -> Result<Vec<Result<Outcome>>> {
     let (mut block, mut guesses) = (None, memory::with_capacity(b.ncols, "columns")?);
     let mut team = Team { mates: memory::with_capacity(b.ncols, "columns")?, lockstep, service };
-    for (j, ((column, track), x)) in columns.enumerate() {
+    for (j, ((column, track), x)) in columns {
         let (mut problem, method, solutions) = column.enter(all, track.told(), b.col(j));
         problem.space.member = Some(lockstep.member(j));
         block = block.or(method);
@@ -916,26 +933,73 @@ fn overall(tracks: &[Track]) -> Result<Outcome> {
     failed.or_else(stopped).map_or(Ok(Outcome::Converged), |track| track.outcome.clone())
 }
 
-/// The report on all columns; returns the one that took the most iterations, whose residual is reported.
-fn join(report: &mut Report, tracks: &[Track], reductions: usize) -> usize {
-    let mut longest = 0;
-    report.counts = Counts::default();
-    for (j, track) in tracks.iter().enumerate() {
-        let column = track.report.borrow();
-        if column.counts.iterations > report.counts.iterations {
-            longest = j;
-        }
-        report.counts.join(&column.counts);
+/// Columns in lockstep as those see them who look on: getters of callbacks, and the monitor.
+struct Watch<'a> {
+    setup: &'a Setup,
+    tracks: &'a [Track],
+    monitor: RefCell<Option<&'a mut (dyn Monitor + 'static)>>,
+    started: Instant,
+    /// Steps that the monitor was told of, and whether it goes on listening.
+    told: Cell<Option<usize>>,
+    listens: Cell<bool>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(setup: &'a Setup, tracks: &'a [Track], monitor: Option<&'a mut (dyn Monitor + 'static)>, started: Instant) -> Self {
+        let listens = Cell::new(monitor.is_some());
+        Watch { setup, tracks, monitor: RefCell::new(monitor), started, told: Cell::new(None), listens }
     }
-    let column = tracks[longest].report.borrow();
-    report.reductions = reductions;
-    report.residual_norm = column.residual_norm;
-    report.relative_residual = column.relative_residual;
-    report.recurrence_norm = column.recurrence_norm;
-    report.target = column.target;
-    report.solve_seconds = column.solve_seconds - report.setup_seconds;
-    report.diagnostics.clone_from(&column.diagnostics);
-    longest
+
+    /// Brings the report up to date; tells the monitor of a new step, and of the start once all have begun.
+    fn tell<T: Scalar>(&self, lockstep: &Lockstep<T>, sums: usize) {
+        let longest = self.join();
+        self.setup.report.borrow_mut().reductions = sums + lockstep.reductions();
+        if !self.listens.get() || self.tracks.iter().any(|track| track.history.borrow().is_empty()) {
+            return;
+        }
+        let steps = self.setup.report.borrow().counts.iterations;
+        if self.told.get().is_none_or(|told| told < steps) {
+            self.told.set(Some(steps));
+            let (mut history, now) = (self.setup.history.borrow_mut(), self.tracks[longest].history.borrow());
+            let known = history.len().min(now.len());
+            history.extend_from_slice(&now[known..]);
+            drop((history, now));
+            let progress = progress(&self.setup.report.borrow(), self.tracks, self.started);
+            let wish = self.monitor.borrow_mut().as_mut().map(|monitor| monitor.observe(&progress));
+            if wish == Some(Wish::Stop) {
+                self.listens.set(false);
+                lockstep.wish(Stop::Monitor, self.setup.context.reduce_hook().is_some());
+            }
+        }
+    }
+
+    /// Joins the reports of all columns; returns the one that took the most iterations, whose residual is reported.
+    fn join(&self) -> usize {
+        let report = &mut *self.setup.report.borrow_mut();
+        let mut longest = 0;
+        report.counts = Counts::default();
+        for (j, track) in self.tracks.iter().enumerate() {
+            let column = track.report.borrow();
+            if column.counts.iterations > report.counts.iterations {
+                longest = j;
+            }
+            report.counts.join(&column.counts);
+        }
+        let column = self.tracks[longest].report.borrow();
+        report.residual_norm = column.residual_norm;
+        report.relative_residual = column.relative_residual;
+        report.recurrence_norm = column.recurrence_norm;
+        report.target = column.target;
+        report.solve_seconds = self.started.elapsed().as_secs_f64() - report.setup_seconds;
+        longest
+    }
+
+    /// The report when all have ended; returns the column that took the most iterations.
+    fn end(&self) -> usize {
+        let longest = self.join();
+        self.setup.report.borrow_mut().diagnostics.clone_from(&self.tracks[longest].report.borrow().diagnostics);
+        longest
+    }
 }
 
 /// What a monitor is told of columns in lockstep: the norm that is farthest from its target.

@@ -3,12 +3,12 @@
 use crate::runtime::options::{Default, Options, Row, Type};
 use crate::runtime::{Error, Result};
 
-pub static METHODS: &[&str] = &["auto", "cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"];
+pub static METHODS: &[&str] = &["auto", "cg", "minres", "gmres", "bicgstab", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg", "cocr"];
 
 const ARNOLDI: &[&str] = &["gmres", "gcrodr", "auto"];
 /// Methods that know how to search one space for several right-hand sides.
 pub const BLOCK_METHODS: &[&str] = &["cg", "gmres", "gcrodr"];
-pub const RECYCLING: &[&str] = &["gcrodr", "rcg", "rminres", "auto"];
+pub const RECYCLING: &[&str] = &["gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "auto"];
 
 const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
     Row { key, of, default, unit: "", methods, sentence }
@@ -32,32 +32,32 @@ pub static KRYLOV: &[Row] = &[
         "when the true residual b - A x is formed before a solve calls itself converged: always; only if the recurrence lies within a factor ten of the target; never"),
     row("max_iterations", Type::Int(0, i64::MAX), Default::Int(10_000), &[], "limit of iterations of one solve"),
     seconds(row("time_limit", POSITIVE, Default::Real(f64::MAX), &[], "limit of wall-clock time of one solve; runs then no longer repeat exactly")),
-    row("initial_guess", Type::Word(&["zero", "x", "previous", "project"]), Default::Text("zero"), &[],
-        "start from zero (x may be uninitialised), from what x holds, from this solver's last solution, or from the combination of its last solutions that leaves the least residual (auto does so by default)"),
-    row("window", Type::Int(1, 100), Default::Int(4), &[], "solutions that initial_guess=project combines; an apply each where A changed"),
+    row("initial_guess", Type::Word(&["zero", "x", "previous", "project", "pod"]), Default::Text("zero"), &[],
+        "start from zero (x may be uninitialised), from what x holds, from this solver's last solution, from the combination of its last solutions that leaves the least residual (auto does so by default), or from that of their leading modes, fewer vectors to multiply where A changed"),
+    row("window", Type::Int(1, 100), Default::Int(4), &[], "solutions that initial_guess=project and pod combine; an apply each (pod: a mode) where A changed"),
     row("preconditioner", Type::Text, Default::Text(""), &[],
         "one that the solver builds and keeps fresh itself, options in the same text: 'ilu levels=1'; not together with an M of the caller"),
-    row("probe", Type::Word(&["off", "on"]), Default::Text("off"), &["gcrodr", "auto"],
+    row("probe", Type::Word(&["off", "on"]), Default::Text("off"), &["gcrodr", "rbicgstab", "eigcg", "auto"],
         "spend one apply to find out whether an operator announced as changed has changed at all; if not, A U is not renewed (auto does so by default)"),
     row("setup_cost", POSITIVE, Default::Real(10.0), &["auto"],
         "what a refresh of the caller's preconditioner costs, in iterations: how far auto lets it lag (rkn_operator_set_refresh)"),
     row("side", Type::Word(&["left", "right", "flexible"]), Default::Text("right"), ARNOLDI,
         "where the preconditioner stands; flexible lets it change from one iteration to the next"),
-    row("restart", Type::Int(2, 1000), Default::Int(50), &["gmres", "gcrodr", "rcg", "rminres", "auto"],
-        "vectors in a cycle (gcrodr: recycled ones included); rcg, rminres: directions from which recycled vectors are extracted at a time"),
+    row("restart", Type::Int(2, 1000), Default::Int(50), &["gmres", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "auto"],
+        "vectors in a cycle (gcrodr, rbicgstab: recycled ones included); rcg, eigcg, rminres: directions from which recycled vectors are extracted at a time"),
     row("recycle", Type::Int(1, 499), Default::Int(10), RECYCLING,
-        "vectors kept from cycle to cycle (rcg, rminres: of directions) and from solve to solve; at most half of restart"),
+        "vectors kept from cycle to cycle (rcg, rminres: of directions; eigcg: of the window) and from solve to solve; at most half of restart; eigcg gains half as many a solve"),
     row("shadow", Type::Int(1, 100), Default::Int(4), &["idr"], "s, the dimension of the shadow space: more is closer to GMRES in iterations, and costs memory and time"),
     row("blocking", Type::Word(&["pseudo", "block"]), Default::Text("pseudo"), &["cg", "gmres", "gcrodr", "auto"],
         "several right-hand sides (rkn_krylov_solve_block): each searches its own Krylov space, in lockstep with the others; or all search one space, whose restart counts vectors of each, with one recycled space: fewer steps, more work on the basis"),
-    row("test_basis", Type::Word(&["krylov", "search"]), Default::Text("krylov"), &["gcrodr", "auto"],
+    row("test_basis", Type::Word(&["krylov", "search"]), Default::Text("krylov"), &["gcrodr", "rbicgstab", "auto"],
         "against what harmonic Ritz vectors are tested: the Krylov space (slow modes of the preconditioned operator) or the search space (slow modes of A)"),
     row("basis", Type::Word(&["auto", "full", "single"]), Default::Text("auto"), ARNOLDI,
         "precision in which basis vectors are stored; single halves the memory traffic, true residuals keep the accuracy of the solution; auto is single for gcrodr on one rank where reading the basis costs most of a step"),
-    row("orthogonalization", Type::Word(&["delayed", "once"]), Default::Text("delayed"), ARNOLDI,
+    row("orthogonalization", Type::Word(&["delayed", "once"]), Default::Text("delayed"), &["gmres", "gcrodr", "rbicgstab", "auto"],
         "classical Gram-Schmidt: twice, the second pass in the sweep of the next step's first (orthogonal to the rounding of the stored precision), or once (a little cheaper; nothing is promised)"),
-    row("diagnostics", Type::Word(&["off", "on"]), Default::Text("off"), &["gmres", "gcrodr", "rcg", "rminres", "auto"],
-        "measure the orthogonality of the basis, Ritz values and principal angles between successive spaces (rkn_krylov_ritz_values, rkn_krylov_angles); gmres, gcrodr: products of all pairs of basis vectors once more"),
+    row("diagnostics", Type::Word(&["off", "on"]), Default::Text("off"), &["gmres", "gcrodr", "rbicgstab", "rcg", "rminres", "auto"],
+        "measure the orthogonality of the basis, Ritz values and principal angles between successive spaces (rkn_krylov_ritz_values, rkn_krylov_angles); gmres, gcrodr: products of all pairs of basis vectors once more; rbicgstab: in the solves that GCRO-DR makes"),
     row("policy_costs", Type::Word(&["counts", "measured"]), Default::Text("counts"), &["auto"],
         "what auto weighs: counts of bytes, flops and iterations, the same in each run; or seconds as measured, the largest of all ranks"),
     row("method", Type::Text, Default::Result, &[], "the method's name"),
@@ -72,7 +72,7 @@ pub static KRYLOV: &[Row] = &[
     row("restarts", COUNT, Default::Result, &[], "cycles begun after the first, or residual replacements, in the last solve"),
     row("recycled", COUNT, Default::Result, &[], "vectors held for the next solve"),
     row("reorthogonalizations", COUNT, Default::Result, &[], "passes of Gram-Schmidt made at once because a vector had lost nearly all of its length, in the last solve"),
-    row("orthogonality_loss", POSITIVE, Default::Result, &["gmres", "gcrodr", "auto"], "with diagnostics=on: the largest inner product of two basis vectors, or excess of a length over 1, in the last solve"),
+    row("orthogonality_loss", POSITIVE, Default::Result, &["gmres", "gcrodr", "rbicgstab", "auto"], "with diagnostics=on: the largest inner product of two basis vectors, or excess of a length over 1, in the last solve"),
     row("solves", COUNT, Default::Result, &[], "solves since creation"),
     row("rebuilds", COUNT, Default::Result, &[], "set-ups of the solver's own preconditioner since creation"),
     row("status", Type::Int(i64::MIN, i64::MAX), Default::Result, &[], "status of the last solve"),
@@ -113,6 +113,7 @@ pub enum Guess {
     X,
     Previous,
     Project,
+    Pod,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +165,7 @@ impl Settings {
                 "x" => Guess::X,
                 "previous" => Guess::Previous,
                 "project" => Guess::Project,
+                "pod" => Guess::Pod,
                 _ => Guess::Zero,
             },
             place: match o.text("side") {

@@ -254,7 +254,7 @@ impl<T: Scalar> Rcg<T> {
     }
 }
 
-fn refused(outcome: Result<Outcome>) -> Result<Verdict> {
+pub(super) fn refused(outcome: Result<Outcome>) -> Result<Verdict> {
     outcome.map(|_| Verdict::Stop(Stop::Breakdown))
 }
 

@@ -318,7 +318,7 @@ impl<T: Scalar> Window<T> {
 
 /// The block of columns `from..from + m` of a Hermitian matrix <- C^H B C, and what stands beside it in rows
 /// `..from` <- its product with C, for C `m x k`.
-fn congruence<W: Wide>(b: &mut [W], ld: usize, from: usize, m: usize, c: &[W], k: usize, work: &mut [W]) {
+pub(super) fn congruence<W: Wide>(b: &mut [W], ld: usize, from: usize, m: usize, c: &[W], k: usize, work: &mut [W]) {
     let rows = from + m;
     for j in 0..k {
         let to = &mut work[j * rows..(j + 1) * rows];
@@ -339,6 +339,6 @@ fn congruence<W: Wide>(b: &mut [W], ld: usize, from: usize, m: usize, c: &[W], k
     }
 }
 
-fn narrow<W: Wide, S: Scalar<Wide = W>>(from: &[W], to: &mut [S]) {
+pub(super) fn narrow<W: Wide, S: Scalar<Wide = W>>(from: &[W], to: &mut [S]) {
     to.iter_mut().zip(from).for_each(|(v, u)| *v = S::narrow(*u));
 }

@@ -154,8 +154,8 @@ impl<T: Scalar> Lockstep<T> {
     }
 
     /// Before a solve: nothing failed, nobody wishes to stop.
-    pub fn start(&mut self) {
-        self.votes = Votes::default();
+    pub fn start(&self) {
+        self.votes.reset();
         self.reductions.set(0);
         self.wanted.iter().for_each(|wanted| wanted.set(None));
     }

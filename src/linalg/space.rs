@@ -36,6 +36,14 @@ const WISHES: [Stop; Votes::SLOTS - 1] = [Stop::Time, Stop::Interrupt, Stop::Mon
 impl Votes {
     pub const SLOTS: usize = 4;
 
+    /// Nothing failed, and nobody wishes anything.
+    pub(super) fn reset(&self) {
+        self.failure.replace(None);
+        self.ended.set(false);
+        self.wishes.set(Default::default());
+        self.granted.set(None);
+    }
+
     /// Keeps this rank's first failure for the next reduction.
     pub fn fail(&self, error: Error) {
         self.failure.borrow_mut().get_or_insert(error);

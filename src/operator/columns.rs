@@ -3,6 +3,9 @@
 use crate::linalg::{Panel, PanelMut};
 use crate::runtime::Scalar;
 
+/// Columns of a group at most.
+pub const AT_ONCE: usize = 4;
+
 /// A product that is written for any fixed number of columns.
 pub trait Group<T> {
     fn run<const K: usize>(&self, x: [&[T]; K], y: [&mut [T]; K]);

@@ -7,7 +7,7 @@ pub mod assemble;
 pub mod bsr;
 pub mod callback;
 pub mod check;
-mod columns;
+pub(crate) mod columns;
 pub mod compose;
 pub mod dense;
 pub mod diagonal;

@@ -63,7 +63,7 @@ if [ "${1-}" = --valgrind ]; then
     exit 0
   fi
   valgrind=(valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect)
-  tests=("$here"/test_{context,operator,krylov,learned,reverse,sequence}.c)
+  tests=("$here"/test_{context,operator,krylov,block,learned,reverse,sequence}.c)
 fi
 
 for source in "${tests[@]}"; do

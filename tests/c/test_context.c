@@ -223,7 +223,7 @@ static void reducing(void) {
     reductions r = {0, 0, 0, 0, 0};
     CHECK_OK(rkn_context_create(&ctx));
     CHECK_OK(rkn_context_set_reduce(ctx, reduce, &r, NULL));
-    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
+    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg", "cocr"};
     for (size_t m = 0; m < sizeof methods / sizeof *methods; ++m) {
         rkn_krylov *s = NULL, *t = NULL;
         int64_t with = 0, without = -1, reported = 0, v = 0;

@@ -51,7 +51,7 @@ static void in_child(const char *name, void (*function)(void), unsigned seconds)
 /* One solve of everything: all methods on 1-D Poisson, with an error in between. */
 static void exercise(void) {
     enum { n = 40 };
-    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
+    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg", "cocr"};
     poisson P = poisson_make(n);
     double *b = ones(n), x[n];
     rkn_operator *A = poisson_operator(&P), *M = NULL;
@@ -519,7 +519,7 @@ static int32_t nan_apply(void *user, rkn_trans trans, int64_t ncols, const void 
     return 0;
 }
 static void traps(void) {
-    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
+    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg", "cocr"};
     enum { n = 40 };
     int64_t size = n;
     double *b = ones(n), x[n], zero[n] = {0}, huge[n];
@@ -731,7 +731,7 @@ static void starved(void) {
         if (!CHECK(rc == RKN_ERR_MEMORY && M == NULL)) printf("    filling %s: %s\n", filling[q], rkn_status_name(rc));
         rkn_operator_destroy(M);
     }
-    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
+    static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg", "cocr"};
     double small_x[w], small_b[w];
     poisson Q = poisson_make(w);
     rkn_operator *S = poisson_operator(&Q);

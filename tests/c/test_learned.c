@@ -87,10 +87,16 @@ static const setting settings[] = {
     {"gcrodr", "restart=20 recycle=6 test_basis=search preconditioner='ilut drop_tolerance=1e-2'", 3, 0, 1},
     {"gcrodr", "restart=20 recycle=6 initial_guess=project", 0, 0, 1},
     {"rcg", "restart=20 recycle=6 preconditioner=ic0", 0, 0, 1},
+    {"rbicgstab", "restart=20 recycle=6", 3, 0, 0},
+    {"rbicgstab", "restart=20 recycle=6 preconditioner=ilu0 probe=on", 3, 0, 1},
+    {"eigcg", "restart=20 recycle=6", 0, 0, 1},
+    {"eigcg", "restart=20 recycle=6 preconditioner=ic0 probe=on", 0, 0, 0},
     {"rminres", "restart=30 recycle=10", 0, -90, 0},
     {"rminres", "restart=30 recycle=10 preconditioner=jacobi", 0, -90, 1},
     {"cg", "preconditioner=amg initial_guess=previous", 0, 0, 0},
     {"gmres", "initial_guess=project window=3", 3, 0, 0},
+    {"gmres", "initial_guess=pod window=3", 3, 0, 1},
+    {"bicgstab", "initial_guess=pod window=6", 3, 0, 0},
     {"idr", "initial_guess=previous", 3, 0, 0},
     {"auto", NULL, 3, 0, 0},
     {"auto", NULL, 0, 0, 1},
@@ -98,7 +104,7 @@ static const setting settings[] = {
     {"auto", "preconditioner=ilu0", 3, 0, 0},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings };
-static int needs_real(const setting *t) { return t->shift != 0 || !strcmp(t->method, "rcg"); }
+static int needs_real(const setting *t) { return t->shift != 0 || !strcmp(t->method, "rcg") || !strcmp(t->method, "eigcg"); }
 
 /* Step `step` with solver s: the matrix changes, or not. */
 static void advance(const setting *t, sequence *q, rkn_krylov *s, rkn_operator *A, int step, void *x) {
@@ -336,7 +342,7 @@ static int32_t laplacian(void *user, rkn_trans op, int64_t ncols, const void *x,
 }
 
 static void given(void) {
-    static const char *const methods[] = {"gcrodr", "rcg", "rminres"};
+    static const char *const methods[] = {"gcrodr", "rbicgstab", "rcg", "eigcg", "rminres"};
     double *U = vector_of(RKN_F64, (L + 5) * K), *V = vector_of(RKN_F64, (L + 5) * K), b[L], x[L];
     for (int j = 0; j < K; ++j)
         for (int i = 0; i < L; ++i) U[j * (L + 5) + i] = (j + 1) * sin((j + 1) * (i + 1) * 3.14159265358979323846 / (L + 1));

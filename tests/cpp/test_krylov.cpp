@@ -7,7 +7,7 @@
 #include <span>
 #endif
 
-static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
+static const char *const methods[] = {"cg", "minres", "gmres", "bicgstab", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg", "cocr"};
 
 static void illegal() {
     CHECK_THROWS(rkn::Krylov("gmers"), RKN_ERR_KEY, "did you mean 'gmres'?");

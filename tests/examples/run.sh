@@ -2,7 +2,8 @@
 # Builds the heat sequence in C, C++ and Fortran into build/examples, runs it in four languages on a small plate, and
 # compares the tables: all but the milliseconds must agree to the last character. Then looks at the solvers' part in
 # the table of a larger plate. Two ranks in one thread, in C and Fortran, print the same table and the solution of
-# elimination. Ends with a line `N passed, N failed`.
+# elimination. Many right-hand sides take the same products at once and one by one. Ends with a line
+# `N passed, N failed`.
 #
 # CC, CXX, FC and JULIA choose the compilers and the julia to use.
 set -uo pipefail
@@ -65,6 +66,23 @@ ranks_are_right() {
     } END { exit bad }' "$build/ranks_c.out"
 }
 
+build_sides() {
+  ${CC:-gcc} -std=c11 "${flags[@]}" -I"$root/include" "$root/examples/many_sides.c" -o "$build/sides" "${link[@]}" -lm
+}
+sides_table() { "$build/sides" 32 >"$build/sides.out" && [ "$(wc -l <"$build/sides.out")" -eq 6 ]; }
+# A call of A a step at once, sixteen one by one, for the same columns.
+sides_share_calls() {
+  awk '/^at once/ { steps = $3; calls = $4; columns = $5 }
+    /^one by one/ { if ($4 != steps || $6 != columns || $5 < 10 * calls) bad = 1; n++ }
+    END { exit bad || n != 1 || calls > steps + 16 }' "$build/sides.out"
+}
+# The same numbers, reciprocity, and a watt that leaves for each that comes in.
+sides_are_right() {
+  awk '/^largest/ { n++; if (!($5 <= 1e-12)) bad = 1 }
+    /^G is/ { n++; if (!($5 + 0 <= 1e-8) || !($NF <= 1e-8)) bad = 1 } END { exit bad || n != 2 }' "$build/sides.out"
+}
+sides_refused() { "$build/sides" 20 >/dev/null 2>&1; [ $? -eq 2 ]; }
+
 run_c() { "$build/heat_c" "$@"; }
 run_cpp() { "$build/heat_cpp" "$@"; }
 run_f90() { "$build/heat_f90" "$@"; }
@@ -116,6 +134,12 @@ for language in c f90; do
 done
 check "two ranks: f90 prints another table than c" same_ranks
 check "two ranks: the table is wrong" ranks_are_right
+
+check "many sides: c does not compile" build_sides
+check "many sides: c does not print the table" sides_table
+check "many sides: products are not shared" sides_share_calls
+check "many sides: the temperatures are wrong" sides_are_right
+check "many sides: a plate of 20 x 20 cells is not refused" sides_refused
 
 check "c does not run on a larger plate" large_plate
 check "memory does not halve the iterations" memory_helps

@@ -326,8 +326,8 @@ contains
 
   subroutine methods()
     type(rkn_krylov_t) :: s
-    character(8), parameter :: names(10) = [character(8) :: "cg", "minres", "gmres", "bicgstab", "gcrodr", &
-      "rcg", "rminres", "idr", "cocg", "cocr"]
+    character(9), parameter :: names(12) = [character(9) :: "cg", "minres", "gmres", "bicgstab", "gcrodr", &
+      "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg", "cocr"]
     integer :: i, rc
     character(400) :: message
     do i = 1, size(names)

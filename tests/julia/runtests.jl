@@ -21,7 +21,8 @@ function run_file(name)
     end
 end
 
-counts = map(run_file, ("test_context.jl", "test_operator.jl", "test_krylov.jl", "test_learned.jl", "test_reverse.jl", "test_sequence.jl"))
+counts = map(run_file, ("test_context.jl", "test_operator.jl", "test_krylov.jl", "test_block.jl", "test_learned.jl", "test_reverse.jl",
+                        "test_sequence.jl"))
 passed, failed = sum(first, counts), sum(last, counts)
 println(passed, " passed, ", failed, " failed")
 exit(failed == 0 ? 0 : 1)

@@ -53,7 +53,7 @@ end
     @test converged(solve(s, Operator(poisson(5)), ones(5); M = M)[2])                     # M holds on to B
 end
 
-@testset "closed form, $method" for method in (:cg, :minres, :gmres, :bicgstab, :gcrodr, :rcg, :rminres, :idr, :cocg, :cocr)
+@testset "closed form, $method" for method in (:cg, :minres, :gmres, :bicgstab, :gcrodr, :rbicgstab, :rcg, :eigcg, :rminres, :idr, :cocg, :cocr)
     n = 100
     s = Krylov(method; rtol = 1e-10, max_iterations = 5000)
     x = fill(NaN, n)                                                                       # need not be initialised
@@ -83,7 +83,7 @@ end
     @test norm(x - Matrix(K) \ b) <= 500 * eps(real(T)) * norm(b)
 end
 
-@testset "Hermitian dense truth, $method, $T" for method in (:cg, :minres, :rcg, :rminres), T in SCALARS
+@testset "Hermitian dense truth, $method, $T" for method in (:cg, :minres, :rcg, :eigcg, :rminres), T in SCALARS
     n = 60
     half = lopsided(n, T)
     K = half + half'

@@ -19,6 +19,8 @@ static const trial trials[] = {
     {"gcrodr", "restart=20 recycle=6", "polynomial", apply_polynomial},
     {"gcrodr", "restart=20 recycle=6 side=left", "polynomial", apply_polynomial},
     {"rcg", "restart=20 recycle=6", "polynomial", apply_polynomial},
+    {"rbicgstab", "restart=20 recycle=6", "polynomial", apply_polynomial},
+    {"eigcg", "restart=20 recycle=6", "polynomial", apply_polynomial},
     {"rminres", "restart=20 recycle=6", "polynomial", apply_polynomial},
     {"idr", "", "polynomial", apply_polynomial},
     {"cocg", "", "polynomial", apply_polynomial},

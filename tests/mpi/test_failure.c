@@ -98,6 +98,10 @@ static const trial trials[] = {
     {"gcrodr", "restart=12 recycle=6 side=left", apply_polynomial, "polynomial"},
     {"rcg", "restart=12 recycle=6", NULL, "none"},
     {"rcg", "restart=12 recycle=6", apply_polynomial, "polynomial"},
+    {"rbicgstab", "restart=12 recycle=6", NULL, "none"},
+    {"rbicgstab", "restart=12 recycle=6", apply_polynomial, "polynomial"},
+    {"eigcg", "restart=12 recycle=6", NULL, "none"},
+    {"eigcg", "restart=12 recycle=6", apply_polynomial, "polynomial"},
     {"rminres", "restart=12 recycle=6", NULL, "none"},
     {"rminres", "restart=12 recycle=6", apply_polynomial, "polynomial"},
     {"idr", "", NULL, "none"},
@@ -392,7 +396,7 @@ int main(int argc, char **argv) {
         callback_fails(t, 0, 4, 1);
         if (t->precondition) callback_fails(t, 1, 1, 1);
     }
-    const char *const methods[] = {"cg", "minres", "bicgstab", "gmres", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"};
+    const char *const methods[] = {"cg", "minres", "bicgstab", "gmres", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg", "cocr"};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; ++i) {
         inner_product_fails(methods[i]);
         convergence_test_fails(methods[i], 0);

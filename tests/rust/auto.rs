@@ -417,9 +417,9 @@ fn callbacks_get_the_method_that_their_declaration_allows() {
 #[test]
 fn a_guess_from_earlier_solutions_is_exact_in_their_span() {
     let rows = plate(15, 0.5, 0.1, 0.0);
-    for method in ["gmres", "bicgstab", "gcrodr"] {
+    for (method, guess) in [("gmres", "project"), ("bicgstab", "project"), ("gcrodr", "project"), ("gmres", "pod"), ("bicgstab", "pod")] {
         let mut s = Setup::new(context(), method).unwrap();
-        s.options.set_all("initial_guess=project window=3 rtol=1e-10").unwrap();
+        s.options.set_all(&format!("initial_guess={guess} window=3 rtol=1e-10")).unwrap();
         let a = rows.operator(&s.context);
         let mut solver = Krylov::default();
         let sides: Vec<Vec<f64>> = (0..3).map(|t| rhs(225, t as f64 * t as f64)).collect();
@@ -434,4 +434,64 @@ fn a_guess_from_earlier_solutions_is_exact_in_their_span() {
         assert_eq!(s.report.borrow().counts.iterations, 0, "{method}");
         assert!(rows.relative_residual(&b, &x) < 1e-8);
     }
+}
+
+/// Solutions in the span of three vectors, under matrices that change: a guess costs as many applies as there are
+/// solutions in the window, or modes, and leaves nothing to iterate.
+fn guesses_in_a_span_of_three<T: Scalar>(tight: f64, rtol: f64) {
+    let m = 12;
+    let parts: Vec<Vec<T>> = (0..3)
+        .map(|k| (0..m * m).map(|i| T::from_parts((0.1 * (k + 1) as f64 * i as f64).sin(), if T::IS_COMPLEX { (0.3 * (i * k) as f64).cos() } else { 0.0 })).collect())
+        .collect();
+    for (guess, basis) in [("project", 6), ("pod", 3)] {
+        let mut s = Setup::new(context(), "gmres").unwrap();
+        s.options.set_all(&format!("initial_guess={guess} window=6 restart=150")).unwrap();
+        let mut solver = Krylov::<T>::default();
+        let mut solve = |t: usize, a: &Operator<T>, rows: &Rows<T>| {
+            s.options.set_all(&format!("rtol={:e}", if t < 3 { tight } else { rtol })).unwrap();
+            let mix = |k: usize| T::from_f64(1.0 + (t as f64 * (k + 1) as f64).cos());
+            let truth: Vec<T> = (0..m * m).map(|i| (0..3).fold(T::ZERO, |sum, k| sum + mix(k) * parts[k][i])).collect();
+            let (b, mut x) = (rows.times(&truth), vec![T::ZERO; m * m]);
+            assert_eq!(solver.solve(&s, a, None, &b, &mut x), Ok(Outcome::Converged), "{guess} {t}");
+            assert!(rows.relative_residual(&b, &x) < 1.1 * rtol, "{guess} {t}: {:e}", rows.relative_residual(&b, &x));
+            let counts = s.report.borrow().counts;
+            (counts.iterations, counts.applies)
+        };
+        let system = |t: usize| plate::<T>(m, 0.5, 0.1, T::from_f64(0.2 + 0.1 * t as f64));
+        let context = context();
+        let mut counts = Vec::new();
+        for t in 0..10 {
+            let rows = system(t);
+            counts.push(solve(t, &rows.operator(&context), &rows));
+        }
+        // The last two stay with their matrix.
+        let rows = system(10);
+        let a = rows.operator(&context);
+        (10..13).for_each(|t| counts.push(solve(t, &a, &rows)));
+        println!("{guess}: {counts:?}");
+        assert!(counts[..3].iter().all(|(iterations, _)| *iterations > 3), "{guess}: {counts:?}");
+        // A true residual stands beside the images.
+        assert!(counts[6..11].iter().all(|counts| *counts == (0, basis + 1)), "{guess}: {counts:?}");
+        assert!(counts[11..].iter().all(|counts| *counts == (0, 2)), "{guess}: {counts:?}");
+        // A solver that is loaded goes on as if nothing had happened; images of plain solutions it makes again.
+        let mut bytes = vec![0; solver.saved_len(&s).unwrap()];
+        solver.save(&s, &mut bytes).unwrap();
+        let mut loaded = Krylov::<T>::loaded(&s, &a, None, &bytes).unwrap();
+        let b = rhs::<T>(m * m, 0.4);
+        let results = [&mut solver, &mut loaded].map(|solver| {
+            let mut x = vec![T::ZERO; m * m];
+            assert_eq!(solver.solve(&s, &a, None, &b, &mut x), Ok(Outcome::Converged), "{guess}");
+            let counts = s.report.borrow().counts;
+            (x, counts.iterations, counts.applies)
+        });
+        assert!(results[0].0 == results[1].0 && results[0].1 == results[1].1, "{guess}");
+        assert_eq!(results[1].2 - results[0].2, if guess == "pod" { 0 } else { basis - 1 });
+    }
+}
+
+#[test]
+fn modes_are_fewer_than_solutions_and_as_good() {
+    guesses_in_a_span_of_three::<f64>(1e-12, 1e-8);
+    guesses_in_a_span_of_three::<C64>(1e-12, 1e-8);
+    guesses_in_a_span_of_three::<f32>(1e-6, 1e-3);
 }

@@ -117,7 +117,7 @@ fn check_all<T: Scalar>(tolerance: f64, options: &str) {
     let definite = grid::<T>(9, 0.0, T::from_f64(0.1));
     let indefinite = grid::<T>(9, 0.0, T::from_f64(-1.3));
     let symmetric = grid::<T>(9, 0.0, shift);
-    let cases: [(&str, &str, &Vec<Vec<T>>, Option<&str>); 25] = [
+    let cases: [(&str, &str, &Vec<Vec<T>>, Option<&str>); 28] = [
         ("cg", "", &definite, None),
         ("cg", "", &definite, Some("ic0")),
         ("minres", "", &indefinite, None),
@@ -130,9 +130,12 @@ fn check_all<T: Scalar>(tolerance: f64, options: &str) {
         ("gcrodr", "restart=12 recycle=4", &general, Some("jacobi")),
         ("gcrodr", "restart=12 recycle=4 side=left test_basis=search", &general, Some("jacobi")),
         ("gcrodr", "restart=12 recycle=4 basis=single", &indefinite, None),
+        ("rbicgstab", "restart=12 recycle=4", &general, Some("jacobi")),
         ("rcg", "", &definite, None),
         ("rcg", "restart=12 recycle=4", &definite, Some("ic0")),
         ("rcg", "restart=8 recycle=4", &definite, Some("jacobi")),
+        ("eigcg", "", &definite, None),
+        ("eigcg", "restart=8 recycle=4", &definite, Some("ic0")),
         ("rminres", "", &indefinite, None),
         ("rminres", "restart=12 recycle=4", &indefinite, None),
         ("rminres", "restart=12 recycle=4", &definite, Some("jacobi")),
@@ -170,7 +173,7 @@ fn gmres_without_restart_ends_within_n_steps_and_cg_too() {
     assert!(iterations <= 25, "{iterations}");
     // Three distinct eigenvalues: CG needs three steps (Saad, Iterative Methods, sec. 6.11).
     let diagonal: Vec<Vec<f64>> = (0..30).map(|i| (0..30).map(|j| if i == j { [1.0, 5.0, 9.0][i % 3] } else { 0.0 }).collect()).collect();
-    for method in ["cg", "minres", "gmres", "rcg", "rminres", "cocg", "cocr"] {
+    for method in ["cg", "minres", "gmres", "rcg", "eigcg", "rminres", "cocg", "cocr"] {
         let (_, _, iterations, _) = solve(&diagonal, method, "rtol=1e-12", None);
         assert_eq!(iterations, 3, "{method}");
     }
@@ -388,7 +391,7 @@ fn failing_and_nonfinite_callbacks_end_the_solve_and_leave_the_solver_usable() {
     let rows = grid::<f64>(8, 0.2, 0.0);
     let b = rhs::<f64>(64);
     let truth = dense_solve(&rows, &b);
-    for method in ["gmres", "gcrodr", "bicgstab", "idr"] {
+    for method in ["gmres", "gcrodr", "bicgstab", "rbicgstab", "idr"] {
         for (fail_at, nan_at) in [(7, usize::MAX), (usize::MAX, 7)] {
             let s = setup(method, "rtol=1e-10");
             let calls = Rc::new(Cell::new(0));

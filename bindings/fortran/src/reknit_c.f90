@@ -684,9 +684,9 @@ module reknit_c
         need) bind(c, name="rkn_krylov_columns")
       import
       type(c_ptr), value :: s
-      integer(c_int64_t), intent(inout), optional :: iterations
+      integer(c_int64_t), intent(inout), optional :: iterations(*)
       type(c_ptr), value :: residual_norms
-      integer(c_int32_t), intent(inout), optional :: statuses
+      integer(c_int32_t), intent(inout), optional :: statuses(*)
       integer(c_int64_t), value :: cap
       integer(c_int64_t), intent(inout), optional :: need
       integer(c_int32_t) :: rkn_krylov_columns

@@ -14,9 +14,11 @@ module reknit_callbacks
   public :: rkn_callback, rkn_linear_map
   public :: rkn_linear_map_f32, rkn_linear_map_f64, rkn_linear_map_c32, rkn_linear_map_c64
   public :: rkn_inner_product, rkn_inner_f32, rkn_inner_f64, rkn_inner_c32, rkn_inner_c64
-  public :: rkn_monitor, rkn_convergence_test, rkn_reduction, rkn_log
+  public :: rkn_prolongation, rkn_prolongation_f32, rkn_prolongation_f64, rkn_prolongation_c32, rkn_prolongation_c64
+  public :: rkn_monitor, rkn_convergence_test, rkn_reduction, rkn_log, rkn_refresh
   public :: scalar_of, keep, handed_over
-  public :: call_apply, call_inner, call_monitor, call_converged, call_reduce, call_log, call_release
+  public :: call_apply, call_inner, call_prolongate, call_monitor, call_converged, call_reduce, call_log, call_refresh
+  public :: call_release
 
   type, abstract :: rkn_callback
   end type rkn_callback
@@ -70,6 +72,30 @@ module reknit_callbacks
     procedure(inner_c64), deferred :: inner
   end type rkn_inner_c64
 
+  ! y is the vector x on another mesh. The type must fit the vectors.
+  type, abstract, extends(rkn_callback) :: rkn_prolongation
+  end type rkn_prolongation
+
+  type, abstract, extends(rkn_prolongation) :: rkn_prolongation_f32
+  contains
+    procedure(prolongate_f32), deferred :: prolongate
+  end type rkn_prolongation_f32
+
+  type, abstract, extends(rkn_prolongation) :: rkn_prolongation_f64
+  contains
+    procedure(prolongate_f64), deferred :: prolongate
+  end type rkn_prolongation_f64
+
+  type, abstract, extends(rkn_prolongation) :: rkn_prolongation_c32
+  contains
+    procedure(prolongate_c32), deferred :: prolongate
+  end type rkn_prolongation_c32
+
+  type, abstract, extends(rkn_prolongation) :: rkn_prolongation_c64
+  contains
+    procedure(prolongate_c64), deferred :: prolongate
+  end type rkn_prolongation_c64
+
   ! Looks at the progress of a solve; stop is .false. on entry.
   type, abstract, extends(rkn_callback) :: rkn_monitor
   contains
@@ -87,6 +113,12 @@ module reknit_callbacks
   contains
     procedure(reduce), deferred :: reduce
   end type rkn_reduction
+
+  ! Brings a preconditioner of the program's own up to date with the matrix as it is now.
+  type, abstract, extends(rkn_callback) :: rkn_refresh
+  contains
+    procedure(bring_up_to_date), deferred :: refresh
+  end type rkn_refresh
 
   ! Takes the library's log, line by line; the library itself never prints.
   type, abstract, extends(rkn_callback) :: rkn_log
@@ -163,6 +195,38 @@ module reknit_callbacks
       integer, intent(inout) :: stat
     end subroutine inner_c64
 
+    subroutine prolongate_f32(self, x, y, stat)
+      import :: rkn_prolongation_f32, real32
+      class(rkn_prolongation_f32), intent(inout) :: self
+      real(real32), intent(in) :: x(:)
+      real(real32), intent(out) :: y(:)
+      integer, intent(inout) :: stat
+    end subroutine prolongate_f32
+
+    subroutine prolongate_f64(self, x, y, stat)
+      import :: rkn_prolongation_f64, real64
+      class(rkn_prolongation_f64), intent(inout) :: self
+      real(real64), intent(in) :: x(:)
+      real(real64), intent(out) :: y(:)
+      integer, intent(inout) :: stat
+    end subroutine prolongate_f64
+
+    subroutine prolongate_c32(self, x, y, stat)
+      import :: rkn_prolongation_c32, real32
+      class(rkn_prolongation_c32), intent(inout) :: self
+      complex(real32), intent(in) :: x(:)
+      complex(real32), intent(out) :: y(:)
+      integer, intent(inout) :: stat
+    end subroutine prolongate_c32
+
+    subroutine prolongate_c64(self, x, y, stat)
+      import :: rkn_prolongation_c64, real64
+      class(rkn_prolongation_c64), intent(inout) :: self
+      complex(real64), intent(in) :: x(:)
+      complex(real64), intent(out) :: y(:)
+      integer, intent(inout) :: stat
+    end subroutine prolongate_c64
+
     subroutine observe(self, progress, stop)
       import :: rkn_monitor, rkn_progress
       class(rkn_monitor), intent(inout) :: self
@@ -186,6 +250,12 @@ module reknit_callbacks
       real(real64), intent(inout) :: values(:)
       integer, intent(inout) :: stat
     end subroutine reduce
+
+    subroutine bring_up_to_date(self, stat)
+      import :: rkn_refresh
+      class(rkn_refresh), intent(inout) :: self
+      integer, intent(inout) :: stat
+    end subroutine bring_up_to_date
 
     subroutine write_line(self, level, line)
       import :: rkn_log
@@ -231,7 +301,7 @@ contains
     end if
   end subroutine handed_over
 
-  ! Tag of the scalars that a map or an inner product works on, -1 for an object that has none.
+  ! Tag of the scalars that a map, an inner product or a prolongation works on, -1 for an object that has none.
   pure recursive integer(c_int32_t) function scalar_of(object)
     class(rkn_callback), intent(in) :: object
     select type (object)
@@ -243,6 +313,10 @@ contains
     class is (rkn_inner_f64); scalar_of = RKN_F64
     class is (rkn_inner_c32); scalar_of = RKN_C32
     class is (rkn_inner_c64); scalar_of = RKN_C64
+    class is (rkn_prolongation_f32); scalar_of = RKN_F32
+    class is (rkn_prolongation_f64); scalar_of = RKN_F64
+    class is (rkn_prolongation_c32); scalar_of = RKN_C32
+    class is (rkn_prolongation_c64); scalar_of = RKN_C64
     class default; scalar_of = -1
     end select
   end function scalar_of
@@ -325,6 +399,53 @@ contains
     end select
     stat = int(code, c_int32_t)
   end function call_inner
+
+  recursive function call_prolongate(user, n, x, n_new, y) bind(c, name="") result(stat)
+    type(c_ptr), value :: user, x, y
+    integer(c_int64_t), value :: n, n_new
+    integer(c_int32_t) :: stat
+    type(box_t), pointer :: box
+    real(real32), pointer :: x_f32(:), y_f32(:)
+    real(real64), pointer :: x_f64(:), y_f64(:)
+    complex(real32), pointer :: x_c32(:), y_c32(:)
+    complex(real64), pointer :: x_c64(:), y_c64(:)
+    integer :: code
+    call c_f_pointer(user, box)
+    code = 0
+    select type (map => box%object)
+    class is (rkn_prolongation_f32)
+      call c_f_pointer(x, x_f32, [n])
+      call c_f_pointer(y, y_f32, [n_new])
+      call map%prolongate(x_f32, y_f32, code)
+    class is (rkn_prolongation_f64)
+      call c_f_pointer(x, x_f64, [n])
+      call c_f_pointer(y, y_f64, [n_new])
+      call map%prolongate(x_f64, y_f64, code)
+    class is (rkn_prolongation_c32)
+      call c_f_pointer(x, x_c32, [n])
+      call c_f_pointer(y, y_c32, [n_new])
+      call map%prolongate(x_c32, y_c32, code)
+    class is (rkn_prolongation_c64)
+      call c_f_pointer(x, x_c64, [n])
+      call c_f_pointer(y, y_c64, [n_new])
+      call map%prolongate(x_c64, y_c64, code)
+    end select
+    stat = int(code, c_int32_t)
+  end function call_prolongate
+
+  recursive function call_refresh(user) bind(c, name="") result(stat)
+    type(c_ptr), value :: user
+    integer(c_int32_t) :: stat
+    type(box_t), pointer :: box
+    integer :: code
+    call c_f_pointer(user, box)
+    code = 0
+    select type (renewal => box%object)
+    class is (rkn_refresh)
+      call renewal%refresh(code)
+    end select
+    stat = int(code, c_int32_t)
+  end function call_refresh
 
   recursive function call_monitor(user, progress) bind(c, name="") result(stat)
     type(c_ptr), value :: user

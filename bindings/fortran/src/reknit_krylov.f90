@@ -38,9 +38,14 @@ module reknit_krylov
     procedure :: set_scaling
     procedure :: prepare
     procedure, private :: solve_f32, solve_f64, solve_c32, solve_c64
-    generic :: solve => solve_f32, solve_f64, solve_c32, solve_c64
+    procedure, private :: solve_block_f32, solve_block_f64, solve_block_c32, solve_block_c64
+    generic :: solve => solve_f32, solve_f64, solve_c32, solve_c64, solve_block_f32, solve_block_f64, &
+        solve_block_c32, solve_block_c64
+    procedure :: column_results
     procedure, private :: start_f32, start_f64, start_c32, start_c64
-    generic :: start => start_f32, start_f64, start_c32, start_c64
+    procedure, private :: start_block_f32, start_block_f64, start_block_c32, start_block_c64
+    generic :: start => start_f32, start_f64, start_c32, start_c64, start_block_f32, start_block_f64, &
+        start_block_c32, start_block_c64
     procedure :: start_prepare
     procedure :: next
     procedure :: cancel
@@ -55,7 +60,8 @@ module reknit_krylov
     procedure, private :: set_space_f32, set_space_f64, set_space_c32, set_space_c64
     generic :: set_space => set_space_f32, set_space_f64, set_space_c32, set_space_c64
     procedure :: truncate
-    procedure :: prolongate
+    procedure, private :: prolongate_i32, prolongate_i64, prolongate_raw
+    generic :: prolongate => prolongate_i32, prolongate_i64, prolongate_raw
     procedure :: save => save_bytes
     procedure :: load => load_bytes
     procedure :: clone
@@ -65,7 +71,7 @@ module reknit_krylov
 
 contains
 
-  ! method: auto, cg, minres, gmres, bicgstab, gcrodr, rcg, rminres, idr, cocg, cocr
+  ! method: auto, cg, minres, gmres, bicgstab, gcrodr, rbicgstab, rcg, eigcg, rminres, idr, cocg, cocr
   recursive subroutine create(self, method, ctx, stat, errmsg)
     class(rkn_krylov_t), intent(inout) :: self
     character(*), intent(in) :: method
@@ -428,6 +434,95 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine solve_array
 
+  ! Several right-hand sides in lockstep, one a column: b and x have the rows of A and one number of columns. They may
+  ! be sections of larger arrays, big(2:n + 1, :), the rest of which is not touched. A step applies A and M to all
+  ! columns at once. Each column goes on to its own end, and with its own memory in the next solve. The result
+  ! "iterations" is that of the longest column; column_results has the columns one by one. stat is that of the first
+  ! column that misses its tolerance or fails; the others go on to their ends.
+  recursive subroutine solve_block_f32(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    real(real32), target, intent(in) :: b(:, :)
+    real(real32), target, intent(inout) :: x(:, :)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call solve_block_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine solve_block_f32
+
+  recursive subroutine solve_block_f64(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    real(real64), target, intent(in) :: b(:, :)
+    real(real64), target, intent(inout) :: x(:, :)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call solve_block_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine solve_block_f64
+
+  recursive subroutine solve_block_c32(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    complex(real32), target, intent(in) :: b(:, :)
+    complex(real32), target, intent(inout) :: x(:, :)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call solve_block_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine solve_block_c32
+
+  recursive subroutine solve_block_c64(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    complex(real64), target, intent(in) :: b(:, :)
+    complex(real64), target, intent(inout) :: x(:, :)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call solve_block_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine solve_block_c64
+
+  recursive subroutine solve_block_array(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    type(array_t), intent(in) :: b, x
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call check_system("rkn_krylov_solve_block", self, A, b, x, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_solve_block(self%handle, A%handle, preconditioner(M), b%columns, &
+        b%address, b%ld, x%address, x%ld))
+    call settle(outcome, stat, errmsg)
+  end subroutine solve_block_array
+
+  ! How the columns of the last solve ended: iterations, norms of the true residuals, and statuses as in stat.
+  recursive subroutine column_results(self, iterations, residual_norms, statuses, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer(int64), optional, allocatable, intent(inout) :: iterations(:)
+    real(real64), optional, allocatable, intent(inout) :: residual_norms(:)
+    integer, optional, allocatable, intent(inout) :: statuses(:)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    integer(int64), allocatable :: steps(:)
+    real(real64), allocatable, target :: norms(:)
+    integer(c_int32_t), allocatable :: codes(:)
+    integer(int64) :: need
+    need = 0
+    call outcome%take(rkn_krylov_columns(self%handle, residual_norms=c_null_ptr, cap=0_int64, need=need))
+    allocate (steps(need), norms(need), codes(need))
+    if (outcome%good() .and. need > 0) &
+      call outcome%take(rkn_krylov_columns(self%handle, steps, c_loc(norms), codes, need, need))
+    if (outcome%good()) then
+      if (present(iterations)) iterations = steps
+      if (present(residual_norms)) residual_norms = norms
+      if (present(statuses)) statuses = int(codes)
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine column_results
+
   recursive subroutine check_system(routine, self, A, b, x, outcome)
     character(*), intent(in) :: routine
     class(rkn_krylov_t), intent(in) :: self
@@ -442,6 +537,8 @@ contains
       call check_rows(routine, b, nrows, outcome)
       call check_rows(routine, x, ncols, outcome)
     end if
+    if (x%columns /= b%columns) call outcome%refuse(RKN_ERR_SIZE, routine//": argument 'x' has "// &
+        decimal(x%columns)//" columns, must have the "//decimal(b%columns)//" of 'b'")
     call check_inner(routine, self, A, outcome)
   end subroutine check_system
 
@@ -505,6 +602,65 @@ contains
         x%address))
     call settle(outcome, stat, errmsg)
   end subroutine start_array
+
+  ! Several right-hand sides by requests: a request for a product has as many columns as wait for one.
+  recursive subroutine start_block_f32(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    real(real32), target, intent(in) :: b(:, :)
+    real(real32), target, intent(inout) :: x(:, :)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call start_block_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine start_block_f32
+
+  recursive subroutine start_block_f64(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    real(real64), target, intent(in) :: b(:, :)
+    real(real64), target, intent(inout) :: x(:, :)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call start_block_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine start_block_f64
+
+  recursive subroutine start_block_c32(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    complex(real32), target, intent(in) :: b(:, :)
+    complex(real32), target, intent(inout) :: x(:, :)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call start_block_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine start_block_c32
+
+  recursive subroutine start_block_c64(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    complex(real64), target, intent(in) :: b(:, :)
+    complex(real64), target, intent(inout) :: x(:, :)
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call start_block_array(self, A, array("b", b), array("x", x), M, stat, errmsg)
+  end subroutine start_block_c64
+
+  recursive subroutine start_block_array(self, A, b, x, M, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(rkn_operator_t), intent(in) :: A
+    type(array_t), intent(in) :: b, x
+    type(rkn_operator_t), optional, intent(in) :: M
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call check_system("rkn_krylov_start_block", self, A, b, x, outcome)
+    if (outcome%good()) call outcome%take(rkn_krylov_start_block(self%handle, A%handle, preconditioner(M), b%columns, &
+        b%address, b%ld, x%address, x%ld))
+    call settle(outcome, stat, errmsg)
+  end subroutine start_block_array
 
   ! prepare, where that takes requests.
   recursive subroutine start_prepare(self, A, M, stat, errmsg)
@@ -653,9 +809,39 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine truncate
 
-  ! Carries what was learned over to n unknowns. prolongate: c_funloc of a module procedure with bind(c),
+  ! Carries what was learned over to n unknowns, vector by vector. The kind of map is that of the systems solved; it
+  ! is not kept.
+  recursive subroutine prolongate_i64(self, n, map, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer(int64), intent(in) :: n
+    class(rkn_prolongation), target, intent(inout) :: map
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: user
+    integer(int64) :: k
+    ! The library hands out plain addresses: a wrong kind is found here or never.
+    call outcome%take(rkn_krylov_get_space(self%handle, scalar_of(map), 0_int64, 0_int64, c_null_ptr, 0_int64, k))
+    if (outcome%good()) then
+      user = keep(map)
+      call outcome%take(rkn_krylov_prolongate(self%handle, n, c_funloc(call_prolongate), user))
+      call handed_over(user, .false.)
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine prolongate_i64
+
+  recursive subroutine prolongate_i32(self, n, map, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    integer(int32), intent(in) :: n
+    class(rkn_prolongation), target, intent(inout) :: map
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call self%prolongate_i64(int(n, int64), map, stat, errmsg)
+  end subroutine prolongate_i32
+
+  ! The same by c_funloc of a module procedure with bind(c),
   !   integer(c_int32_t) function f(user, n, x, n_new, y), x and y addresses of n and n_new numbers.
-  recursive subroutine prolongate(self, n, function_address, user, stat, errmsg)
+  recursive subroutine prolongate_raw(self, n, function_address, user, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self
     integer(int64), intent(in) :: n
     type(c_funptr), intent(in) :: function_address
@@ -665,7 +851,7 @@ contains
     type(outcome_t) :: outcome
     call outcome%take(rkn_krylov_prolongate(self%handle, n, function_address, user))
     call settle(outcome, stat, errmsg)
-  end subroutine prolongate
+  end subroutine prolongate_raw
 
   ! What was learned, as bytes that are the same on every machine.
   recursive subroutine save_bytes(self, bytes, stat, errmsg)

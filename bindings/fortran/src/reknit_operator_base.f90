@@ -21,7 +21,8 @@ module reknit_operator_base
   contains
     procedure :: destroy
     procedure :: changed
-    procedure :: set_refresh
+    procedure, private :: set_refresh_object, set_refresh_raw
+    generic :: set_refresh => set_refresh_object, set_refresh_raw
     procedure :: create_matrix_market, create_preconditioner
     procedure :: create_sum, create_product, create_scaled, create_shifted, create_adjoint, create_block
     procedure, private :: create_identity_i32, create_identity_i64
@@ -305,9 +306,27 @@ contains
     call settle(outcome, stat, errmsg)
   end subroutine changed
 
-  ! How an operator of the caller's that serves as preconditioner is brought up to date. refresh: c_funloc of a
-  ! module procedure with bind(c), integer(c_int32_t) function f(user); c_null_funptr takes it away.
-  recursive subroutine set_refresh(self, refresh, user, release, stat, errmsg)
+  ! How an operator of the caller's that serves as preconditioner is brought up to date: what changed then calls, and a
+  ! solver with the method auto by itself, when that pays. Without the first argument: back to none.
+  recursive subroutine set_refresh_object(self, refresh, stat, errmsg)
+    class(operator_base_t), intent(in) :: self
+    class(rkn_refresh), optional, target, intent(inout) :: refresh
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: user
+    if (present(refresh)) then
+      user = keep(refresh)
+      call outcome%take(rkn_operator_set_refresh(self%handle, c_funloc(call_refresh), user, c_funloc(call_release)))
+      call handed_over(user, outcome%good())
+    else
+      call outcome%take(rkn_operator_set_refresh(self%handle, c_null_funptr, c_null_ptr, c_null_funptr))
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine set_refresh_object
+
+  ! The same by c_funloc of a module procedure with bind(c), integer(c_int32_t) function f(user).
+  recursive subroutine set_refresh_raw(self, refresh, user, release, stat, errmsg)
     class(operator_base_t), intent(in) :: self
     type(c_funptr), intent(in) :: refresh
     type(c_ptr), intent(in) :: user
@@ -320,7 +339,7 @@ contains
     if (present(release)) at_end = release
     call outcome%take(rkn_operator_set_refresh(self%handle, refresh, user, at_end))
     call settle(outcome, stat, errmsg)
-  end subroutine set_refresh
+  end subroutine set_refresh_raw
 
   ! The library would report a bad handle under another function's name: leave that to the call that follows.
   recursive integer(c_int32_t) function scalar_or_default(self)

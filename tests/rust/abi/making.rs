@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 const KINDS: [i32; 4] = [RKN_F32, RKN_F64, RKN_C32, RKN_C64];
 
-pub const METHODS: [&str; 10] = ["cg", "minres", "gmres", "bicgstab", "gcrodr", "rcg", "rminres", "idr", "cocg", "cocr"];
+pub const METHODS: [&str; 12] = ["cg", "minres", "gmres", "bicgstab", "gcrodr", "rbicgstab", "rcg", "eigcg", "rminres", "idr", "cocg", "cocr"];
 
 pub const PRECONDITIONERS: &[&str] = &[
     "identity",

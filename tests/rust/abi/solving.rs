@@ -555,10 +555,10 @@ impl World<'_> {
             if ["gmres", "gcrodr"].contains(&method) {
                 assert_eq!(rkn_krylov_set_options(s, c"restart=20 basis=full side=right".as_ptr()), 0);
             }
-            if ["rcg", "rminres"].contains(&method) {
+            if ["rbicgstab", "rcg", "eigcg", "rminres"].contains(&method) {
                 assert_eq!(rkn_krylov_set_options(s, c"restart=20".as_ptr()), 0);
             }
-            if ["gcrodr", "rcg", "rminres"].contains(&method) {
+            if ["gcrodr", "rbicgstab", "rcg", "eigcg", "rminres"].contains(&method) {
                 assert_eq!(rkn_krylov_set_options(s, c"recycle=3".as_ptr()), 0);
             }
             assert_eq!(rkn_krylov_set_monitor(s, None, null_mut(), None), 0);
@@ -578,7 +578,7 @@ impl World<'_> {
     }
 
     fn closed_forms(&mut self, method: &str, n: usize, s: *mut rkn_krylov, spoiled: bool) {
-        let upwind = ["gmres", "bicgstab", "gcrodr", "idr"].contains(&method);
+        let upwind = ["gmres", "bicgstab", "gcrodr", "rbicgstab", "idr"].contains(&method);
         let (convection, diffusion) = (tridiagonal(n, [-1.0, 1.0, 0.0]), poisson(n));
         let forms: [(*mut rkn_operator, fn(usize, usize) -> f64); 2] =
             [(diffusion, |i, n| ((i + 1) * (n - i)) as f64 / 2.0), (convection, |i, _| (i + 1) as f64)];

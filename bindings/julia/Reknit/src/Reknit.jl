@@ -22,10 +22,10 @@ import Libdl
 using LinearAlgebra
 using SparseArrays
 
-export Context, Operator, Preconditioner, Krylov, Stats, ReknitError
-export solve!, solve, prepare!, converged, history, forget!
-export changed!, set_values!, nullspace!, block
-export set_space!, truncate!, load!, mark!, rollback!, ritz_values
+export Context, Operator, Preconditioner, Krylov, Stats, ColumnStats, ReknitError
+export solve!, solve, prepare!, converged, column_stats, history, forget!
+export changed!, set_refresh!, set_values!, nullspace!, block
+export set_space!, truncate!, prolongate!, load!, mark!, rollback!, ritz_values
 export set_options!, set_monitor!, set_converged!, set_inner!, set_weights!, set_scaling!
 export set_log!, set_reduce!, interrupt!
 export start!, start_prepare!, next!, cancel!, set_reduce_request!

@@ -12,7 +12,9 @@ mutable struct Callback
     f::Any
 end
 
-Base.unsafe_convert(::Type{Ptr{Cvoid}}, callback::Callback) = pointer_from_objref(callback)
+# Not inlined: of a Callback that no one but a call knows, the compiler would make a place on the stack without a type
+# tag, and `unsafe_pointer_to_objref` needs the tag.
+@noinline Base.unsafe_convert(::Type{Ptr{Cvoid}}, callback::Callback) = pointer_from_objref(callback)
 
 const CAUGHT = :reknit_caught
 
@@ -55,14 +57,22 @@ call_converged(user::Ptr{Cvoid}, iteration::Int64, residual_norm::Float64, targe
 converged_trampoline() = @cfunction(call_converged, Int32,
     (Ptr{Cvoid}, Int64, Float64, Float64, Ptr{Int32}))
 
+call_refresh(user::Ptr{Cvoid}) = run_callback(user)
+refresh_trampoline() = @cfunction(call_refresh, Int32, (Ptr{Cvoid},))
+
+# y <- x on another mesh
+call_prolongate(user::Ptr{Cvoid}, n::Int64, x::Ptr{Cvoid}, n_new::Int64, y::Ptr{Cvoid}) =
+    run_callback(user, n, x, n_new, y)
+prolongate_trampoline() = @cfunction(call_prolongate, Int32, (Ptr{Cvoid}, Int64, Ptr{Cvoid}, Int64, Ptr{Cvoid}))
+
 # out <- X^H Y, the local part
 call_inner(user::Ptr{Cvoid}, n::Int64, k::Int64, x::Ptr{Cvoid}, ldx::Int64, l::Int64, y::Ptr{Cvoid}, ldy::Int64,
            out::Ptr{Float64}) = run_callback(user, n, k, x, ldx, l, y, ldy, out)
 inner_trampoline() = @cfunction(call_inner, Int32,
     (Ptr{Cvoid}, Int64, Int64, Ptr{Cvoid}, Int64, Int64, Ptr{Cvoid}, Int64, Ptr{Float64}))
 
-# Hands `f`, a function of the C callback's arguments, to one of the library's `rkn_NOUN_set_*` hooks; the field of
-# `owner` that is named after the hook keeps it. `nothing` takes the hook back.
+# Hands `f`, a function of the C callback's arguments, to one of the library's `rkn_NOUN_set_*` hooks; the field
+# `hook` of `owner` keeps it. `nothing` takes the hook back.
 function register!(owner, hook::Symbol, setter, trampoline, f)
     callback = f === nothing ? nothing : Callback(f)
     status = f === nothing ? setter(owner, C_NULL, C_NULL, C_NULL) : setter(owner, trampoline, callback, C_NULL)

@@ -1,8 +1,8 @@
 """
     Krylov(method; context = nothing, monitor = nothing, options...)
 
-A linear solver with memory. `method` is `:auto`, `:cg`, `:minres`, `:gmres`, `:bicgstab`, `:gcrodr`, `:rcg`,
-`:rminres`, `:idr`, `:cocg` or `:cocr`; options are keywords,
+A linear solver with memory. `method` is `:auto`, `:cg`, `:minres`, `:gmres`, `:bicgstab`, `:gcrodr`, `:rbicgstab`,
+`:rcg`, `:eigcg`, `:rminres`, `:idr`, `:cocg` or `:cocr`; options are keywords,
 such as `rtol = 1e-10`, `restart = 40`, `recycle = 20`, `preconditioner = "ilu0"`, `initial_guess = :x`. An option
 that the method would ignore is an error. `Reknit.options(Krylov)` and `Reknit.option_reference("krylov")` list
 them.
@@ -33,6 +33,10 @@ mutable struct Krylov <: Handle
         monitor === nothing || set_monitor!(monitor, s)
         return s
     end
+
+    # Around a solver that the library has cloned from `s`.
+    Krylov(handle::Ptr{Cvoid}, s::Krylov) =
+        finalizer(close, new(handle, s.method, s.context, nothing, nothing, s.inner, s.inner_type, nothing))
 end
 
 destroy(::Krylov, pointer) = LibReknit.rkn_krylov_destroy(pointer)
@@ -118,6 +122,7 @@ converged(stats::Stats) = stats.status == OK
 
 """
     solve!(x, s, A, b; M = nothing) -> Stats
+    solve!(X, s, A, B; M = nothing) -> Stats
 
 Solves `A x = b`. `x` and `b` are vectors of the element type of `A`, without gaps in memory; `x` is overwritten,
 and read only with the option `initial_guess = :x`. `M` is a preconditioner: any operator that approximates the
@@ -126,11 +131,25 @@ inverse of `A`.
 A solve that stops short of its tolerance delivers its best `x` and returns, with a positive `status` in its
 [`Stats`](@ref). One that fails throws a [`ReknitError`](@ref). What a Julia function threw that the solve called
 (an operator's, a monitor, ...) is thrown again as a `CapturedException`, with the original in its field `ex`.
+
+Matrices `X` and `B` are several systems, one a column, solved in lockstep: a step applies `A` and `M` to all columns at
+once. They may be views of whole columns or of some rows of a larger matrix. Each column goes on to its own end, and
+with its own memory in the next solve. `Stats` then have the iterations and norms of the longest column, the sums of
+the other counts, and the status of the first column that misses its tolerance; [`column_stats`](@ref) has the columns
+one by one. An error of one column is thrown when the others have ended.
 """
 function solve!(x::AbstractVector, s::Krylov, A::AbstractOperator{T}, b::AbstractVector; M = nothing) where {T}
     xs, bs = system(x, A, b)
     hooks = begin_call(s, A, M)
     status = GC.@preserve hooks LibReknit.rkn_krylov_solve(s, A, or_null(M), bs, xs)
+    return Stats(check(status), s)
+end
+
+function solve!(X::AbstractMatrix, s::Krylov, A::AbstractOperator, B::AbstractMatrix; M = nothing)
+    Xs, Bs = system(X, A, B)
+    hooks = begin_call(s, A, M)
+    status = GC.@preserve hooks LibReknit.rkn_krylov_solve_block(s, A, or_null(M), size(Bs, 2), Bs, leading(Bs), Xs,
+                                                                 leading(Xs))
     return Stats(check(status), s)
 end
 
@@ -144,14 +163,58 @@ function system(x, A::AbstractOperator{T}, b) where {T}
     return xs, bs
 end
 
+function system(X::AbstractMatrix, A::AbstractOperator{T}, B::AbstractMatrix) where {T}
+    m, n = size(A)
+    size(B, 1) == m || throw(DimensionMismatch("B has $(size(B, 1)) rows, A has $m"))
+    size(X, 1) == n || throw(DimensionMismatch("X has $(size(X, 1)) rows, A has $n columns"))
+    size(X, 2) == size(B, 2) || throw(DimensionMismatch("X has $(size(X, 2)) columns, B has $(size(B, 2))"))
+    Xs, Bs = columns_in_place(T, "X", X), columns_in_place(T, "B", B)
+    check_apart("X", Xs, "B", Bs)
+    return Xs, Bs
+end
+
 """
     solve(s, A, b; M = nothing) -> (x, stats)
+    solve(s, A, B; M = nothing) -> (X, stats)
 
-[`solve!`](@ref) with a new `x`, which starts at zero.
+[`solve!`](@ref) with a new `x` or `X`, which starts at zero.
 """
 function solve(s::Krylov, A::AbstractOperator{T}, b::AbstractVector; M = nothing) where {T}
     x = zeros(T, size(A, 2))
     return x, solve!(x, s, A, b; M = M)
+end
+
+function solve(s::Krylov, A::AbstractOperator{T}, B::AbstractMatrix; M = nothing) where {T}
+    X = zeros(T, size(A, 2), size(B, 2))
+    return X, solve!(X, s, A, B; M = M)
+end
+
+"""
+    ColumnStats
+
+How one column of a solve ended: `status` (0, a positive `Reknit.STOP_...`, or a negative `Reknit.ERR_...`),
+`iterations`, and `residual_norm` (of the true residual, absolute). [`converged`](@ref) takes it too.
+"""
+struct ColumnStats
+    status::Int32
+    iterations::Int
+    residual_norm::Float64
+end
+
+converged(stats::ColumnStats) = stats.status == OK
+
+"""
+    column_stats(s) -> Vector{ColumnStats}
+
+How the columns of the last solve ended, one by one; of a solve of vectors, its only one.
+"""
+function column_stats(s::Krylov)
+    need = Ref{Int64}(0)
+    check(LibReknit.rkn_krylov_columns(s, C_NULL, C_NULL, C_NULL, 0, need))
+    iterations, norms = Vector{Int64}(undef, need[]), Vector{Float64}(undef, need[])
+    statuses = Vector{Int32}(undef, need[])
+    check(LibReknit.rkn_krylov_columns(s, iterations, norms, statuses, need[], need))
+    return ColumnStats.(statuses, iterations, norms)
 end
 
 """

@@ -57,6 +57,36 @@ function load!(s::Krylov, A::AbstractOperator, bytes::Vector{UInt8}; M = nothing
 end
 
 """
+    copy(s::Krylov)
+
+A solver with the same options and in the same state: it goes on bit for bit as `s` does. Inner product, weights and
+scaling go with it, a monitor and a convergence test do not.
+"""
+Base.copy(s::Krylov) = Krylov(create(LibReknit.rkn_krylov_clone, s), s)
+
+# Field by field it would be a second owner of one handle.
+Base.deepcopy_internal(s::Krylov, known::IdDict) = get!(() -> copy(s), known, s)
+
+"""
+    prolongate!(f, s, T, n)
+
+Carries what was learned over to another mesh, on which systems are of order `n`: `f(y, x)` writes into the vector
+`y` of `n` elements the vector `x` on that mesh. It is called for each vector of the learned space and each earlier
+solution that is kept; both arrays are valid during the call and of element type `T`, that of the systems solved.
+Preconditioners and the experience of `:auto` stay behind. After an error nothing has changed.
+"""
+function prolongate!(f, s::Krylov, ::Type{T}, n::Integer) where {T}
+    # The library hands out plain addresses: a wrong T is found here or never.
+    check(LibReknit.rkn_krylov_get_space(s, tag(T), 0, 0, C_NULL, 0, Ref{Int64}(0)))
+    carry = Callback() do count, x, new_count, y
+        f(unsafe_wrap(Array, Ptr{T}(y), new_count), unsafe_wrap(Array, Ptr{T}(x), count))
+        return Int32(0)
+    end
+    check(LibReknit.rkn_krylov_prolongate(s, n, prolongate_trampoline(), carry))
+    return s
+end
+
+"""
     mark!(s)
     rollback!(s)
 

@@ -60,10 +60,11 @@ mutable struct Operator{T} <: AbstractOperator{T}
     kept::Vector{Any}        # what else must live as long: parts, a callback, the context
     nvalues::Int             # numbers that set_values! takes
     refresh::Any             # called by changed! before the library hears of it
+    renewal::Union{Nothing,Callback}    # called by the library, for changed! or when a solver wants it
 
     function Operator{T}(handle; lent = (), kept = (), nvalues = 0, refresh = nothing) where {T}
         lent = Lent[Lent(array) for array in lent]
-        return finalizer(close, new{T}(handle, lent, Any[kept...], nvalues, refresh))
+        return finalizer(close, new{T}(handle, lent, Any[kept...], nvalues, refresh, nothing))
     end
 end
 

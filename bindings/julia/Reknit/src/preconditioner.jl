@@ -45,6 +45,20 @@ function changed!(M::Preconditioner)
     return M
 end
 
+"""
+    set_refresh!(f, M)
+
+Tells how a preconditioner made of a function is brought up to date: `f()` is called by [`changed!`](@ref)`(M)`, and
+by a solver with the method `:auto` when the iterations that the age of `M` costs exceed a refresh (the option
+`setup_cost`), which then needs no `changed!(M)`. What `f` throws is thrown again from the call that came to it.
+`set_refresh!(nothing, M)` takes it away.
+"""
+set_refresh!(f, M::Operator) =
+    register!(M, :renewal, LibReknit.rkn_operator_set_refresh, refresh_trampoline(), refresh_callback(f))
+
+refresh_callback(::Nothing) = nothing
+refresh_callback(f) = () -> (f(); Int32(0))
+
 function Base.show(io::IO, M::Preconditioner)
     isopen(M) || return print(io, typeof(M), " (closed)")
     print(io, typeof(M), " \"", M.kind, "\" of a ", M.operator)

@@ -24,9 +24,11 @@ end
 
 """
     start!(x, s, A, b; M = nothing)
+    start!(X, s, A, B; M = nothing)
 
 Begins the solve of `solve!(x, s, A, b; M = M)` by requests; [`next!`](@ref) goes on with it. Until it has ended, `b`
 must not be written and `x` neither written nor read. Functions that stand beside the requests are called by `next!`.
+With matrices a request for a product has as many columns as wait for one.
 
     start!(x, s, A, b)
     while (r = next!(s)).kind != Reknit.REQUEST_DONE
@@ -37,6 +39,13 @@ function start!(x::AbstractVector, s::Krylov, A::AbstractOperator, b::AbstractVe
     xs, bs = system(x, A, b)
     begin_by_requests(s, A, M, (xs, bs)) do
         LibReknit.rkn_krylov_start(s, A, or_null(M), bs, xs)
+    end
+end
+
+function start!(X::AbstractMatrix, s::Krylov, A::AbstractOperator, B::AbstractMatrix; M = nothing)
+    Xs, Bs = system(X, A, B)
+    begin_by_requests(s, A, M, (Xs, Bs)) do
+        LibReknit.rkn_krylov_start_block(s, A, or_null(M), size(Bs, 2), Bs, leading(Bs), Xs, leading(Xs))
     end
 end
 
