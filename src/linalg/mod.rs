@@ -3,6 +3,7 @@
 
 pub mod block_hessenberg;
 pub mod kernels;
+pub mod lanes;
 pub mod lockstep;
 pub mod panel;
 pub mod simd;

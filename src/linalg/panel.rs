@@ -1,5 +1,7 @@
 //! Panels: a few columns of equal length in one array, column-major with a leading dimension.
 
+use std::ops::Range;
+
 /// `ncols` columns of `nrows` entries; column j starts at `j * ld`.
 #[derive(Clone, Copy)]
 pub struct Panel<'a, T> {
@@ -21,6 +23,11 @@ impl<'a, T> Panel<'a, T> {
 
     pub fn col(&self, j: usize) -> &'a [T] {
         &self.data[j * self.ld..][..self.nrows]
+    }
+
+    /// Some rows of all columns.
+    pub fn rows(&self, rows: Range<usize>) -> Panel<'a, T> {
+        Panel { data: &self.data[rows.start..], nrows: rows.len(), ..*self }
     }
 
     /// Columns `from..to`.
@@ -50,6 +57,11 @@ impl<'a, T> PanelMut<'a, T> {
 
     pub fn col(&mut self, j: usize) -> &mut [T] {
         &mut self.data[j * self.ld..][..self.nrows]
+    }
+
+    /// Some rows of all columns.
+    pub fn rows(&mut self, rows: Range<usize>) -> PanelMut<'_, T> {
+        PanelMut { data: &mut self.data[rows.start..], nrows: rows.len(), ncols: self.ncols, ld: self.ld }
     }
 
     /// All columns, apart.

@@ -285,6 +285,7 @@ for_all_scalars! {
     adjoints_are_adjoint
     a_refresh_is_a_fresh_build
     chebyshev_is_the_polynomial
+    panels_are_their_columns
 }
 
 /// Kinds that any matrix can have, with options that make them interesting.
@@ -445,6 +446,33 @@ mod check_fns {
                 assert_eq!(m.count("entries"), fresh.count("entries"));
             }
         }
+    }
+
+    pub fn panels_are_their_columns<T: Scalar>() {
+        for n in [1, 15, 70] {
+            for (specs, hermitian) in [(GENERAL, false), (HERMITIAN, true)] {
+                let a = operator(&sample::<T>(n, 3, hermitian).csr());
+                for spec in specs {
+                    columns_stand_for_themselves(&make(&a, spec), spec);
+                }
+            }
+            let a = operator(&sample::<T>(n, 5, true).csr());
+            for kind in ["ic0", "ilu levels=8", "lu", "ldlt"] {
+                let spec = format!("{kind} precision=single");
+                columns_stand_for_themselves(&make(&a, &spec), &spec);
+            }
+        }
+        // Long rows in sweeps, wide supernodes.
+        let a = operator(&sample::<T>(150, 9, true).csr());
+        for spec in ["ilu levels=20", "ic levels=20", "llt", "lu"] {
+            columns_stand_for_themselves(&make(&a, spec), spec);
+        }
+        // Pivots from afar.
+        let n = 40;
+        let far = sample::<T>(n, 3, false).map(|i, j, v| if j == (i + 7) % n { T::from_f64(2.0) } else if i == j { T::ZERO } else { v.scale(0.05) });
+        let m = make(&operator(&far.csr()), "lu");
+        assert_eq!(m.count("partial_pivoting"), Some(1));
+        columns_stand_for_themselves(&m, "lu by pivots");
     }
 
     /// On an eigenvector of D^-1 A, M^-1 D is p(lambda), and 1 - lambda p(lambda) is the scaled
@@ -1031,22 +1059,41 @@ fn no_rows_and_one_row() {
     }
 }
 
-#[test]
-fn panels_have_leading_dimensions() {
-    let a = operator(&sample::<f64>(15, 3, true).csr());
-    let (ldx, ldy) = (17, 19);
-    let x: Vec<f64> = (0..ldx * 5).map(|i| (i as f64).sin()).collect();
-    for spec in GENERAL.iter().chain(HERMITIAN) {
-        let m = make(&a, spec);
-        let mut y = vec![7.0; ldy * 5];
-        m.apply(&Pool::new(), Trans::N, Panel { data: &x, nrows: 15, ncols: 5, ld: ldx }, PanelMut { data: &mut y, nrows: 15, ncols: 5, ld: ldy })
-            .unwrap();
-        for j in 0..5 {
-            let mut single = vec![0.0; 15];
-            m.apply_vector(&Pool::new(), &x[j * ldx..][..15], &mut single).unwrap();
-            assert_eq!(&y[j * ldy..][..15], &single[..], "{spec}");
-            assert!(y[j * ldy + 15..(j + 1) * ldy].iter().all(|v| *v == 7.0), "{spec} wrote between the columns");
+/// op(M)^-1 of panels of 1 to 9 columns with gaps between them against that of single vectors, to the bit.
+fn columns_stand_for_themselves<T: Scalar>(m: &Operator<T>, name: &str) {
+    let n = m.nrows();
+    let (ldx, ldy) = (n + 2, n + 5);
+    let mut noise = Noise(n as u64);
+    let mut x: Vec<T> = (0..9 * ldx).map(|_| noise.scalar()).collect();
+    for gap in x.chunks_mut(ldx) {
+        gap[n..].fill(T::from_f64(f64::NAN));
+    }
+    for trans in [Trans::N, Trans::T, Trans::H] {
+        let mut single = vec![T::ZERO; 9 * n];
+        for (x, y) in x.chunks(ldx).zip(single.chunks_mut(n)) {
+            m.apply(&Pool::new(), trans, Panel::column(&x[..n]), PanelMut::column(y)).unwrap();
         }
+        for ncols in 1..=9 {
+            let seven = T::from_f64(7.0);
+            let mut y = vec![seven; 9 * ldy];
+            let (from, to) = (Panel { data: &x, nrows: n, ncols, ld: ldx }, PanelMut { data: &mut y, nrows: n, ncols, ld: ldy });
+            m.apply(&Pool::new(), trans, from, to).unwrap();
+            for (j, y) in y.chunks(ldy).enumerate() {
+                if j < ncols {
+                    assert_eq!(&y[..n], &single[j * n..][..n], "{name} {trans:?}: column {j} of {ncols}");
+                }
+                assert!(y[if j < ncols { n } else { 0 }..].iter().all(|v| *v == seven), "{name} {trans:?} wrote between {ncols} columns");
+            }
+        }
+    }
+}
+
+#[test]
+fn panels_of_large_matrices() {
+    // More rows than a block of the schedule.
+    let a = operator(&grid::<f64>(90, 100, 0.0));
+    for spec in ["ssor", "ilu0", "ic0", "ilut", "ict", "llt", "lu"] {
+        columns_stand_for_themselves(&make(&a, spec), spec);
     }
 }
 

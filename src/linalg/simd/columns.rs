@@ -52,7 +52,7 @@ pub fn subtract_within<T: Scalar, const K: usize>(a: &mut [T], from: usize, ld: 
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn has_vectors() -> bool {
+pub(super) fn has_vectors() -> bool {
     std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
 }
 
@@ -99,7 +99,7 @@ pub fn dots<T: Scalar, const K: usize, const CONJ: bool>(l: &[T], ld: usize, n: 
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(super) mod x86 {
     use std::arch::x86_64::*;
 
     /// The operations on a vector of reals.
@@ -120,6 +120,13 @@ mod x86 {
         unsafe fn subtract_product(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
         /// Neighbouring lanes interchanged.
         unsafe fn swap(v: Self::Vector) -> Self::Vector;
+        unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+        /// Two reals, repeated.
+        unsafe fn splat_pair(p: *const Self) -> Self::Vector;
+        /// The even lanes, each in its neighbour's place too; the odd ones.
+        unsafe fn even(v: Self::Vector) -> Self::Vector;
+        unsafe fn odd(v: Self::Vector) -> Self::Vector;
+        unsafe fn negate_even(v: Self::Vector) -> Self::Vector;
         /// The first lanes from `new`, the others from `old`.
         unsafe fn first(lanes: usize, new: Self::Vector, old: Self::Vector) -> Self::Vector;
         /// The sum of the even lanes and, times `sign`, of the odd lanes.
@@ -160,6 +167,27 @@ mod x86 {
         #[inline(always)]
         unsafe fn swap(v: __m256d) -> __m256d {
             _mm256_permute_pd::<0b0101>(v)
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m256d, b: __m256d) -> __m256d {
+            _mm256_add_pd(a, b)
+        }
+        #[inline(always)]
+        unsafe fn splat_pair(p: *const f64) -> __m256d {
+            let pair = _mm_loadu_pd(p);
+            _mm256_set_m128d(pair, pair)
+        }
+        #[inline(always)]
+        unsafe fn even(v: __m256d) -> __m256d {
+            _mm256_movedup_pd(v)
+        }
+        #[inline(always)]
+        unsafe fn odd(v: __m256d) -> __m256d {
+            _mm256_permute_pd::<0b1111>(v)
+        }
+        #[inline(always)]
+        unsafe fn negate_even(v: __m256d) -> __m256d {
+            _mm256_xor_pd(v, _mm256_setr_pd(-0.0, 0.0, -0.0, 0.0))
         }
         #[inline(always)]
         unsafe fn first(lanes: usize, new: __m256d, old: __m256d) -> __m256d {
@@ -208,6 +236,27 @@ mod x86 {
         #[inline(always)]
         unsafe fn swap(v: __m256) -> __m256 {
             _mm256_permute_ps::<0b10_11_00_01>(v)
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m256, b: __m256) -> __m256 {
+            _mm256_add_ps(a, b)
+        }
+        #[inline(always)]
+        unsafe fn splat_pair(p: *const f32) -> __m256 {
+            // Read as bits: a pair of single numbers need not be aligned as a double one.
+            _mm256_castpd_ps(_mm256_set1_pd(p.cast::<f64>().read_unaligned()))
+        }
+        #[inline(always)]
+        unsafe fn even(v: __m256) -> __m256 {
+            _mm256_moveldup_ps(v)
+        }
+        #[inline(always)]
+        unsafe fn odd(v: __m256) -> __m256 {
+            _mm256_movehdup_ps(v)
+        }
+        #[inline(always)]
+        unsafe fn negate_even(v: __m256) -> __m256 {
+            _mm256_xor_ps(v, _mm256_setr_ps(-0.0, 0.0, -0.0, 0.0, -0.0, 0.0, -0.0, 0.0))
         }
         #[inline(always)]
         unsafe fn first(lanes: usize, new: __m256, old: __m256) -> __m256 {

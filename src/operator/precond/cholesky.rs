@@ -14,14 +14,15 @@ use super::dense_ldl;
 use super::fronts::{Entries, Fronts, Shape, Work};
 use super::lagged::Part;
 use super::ordering::{Graph, Ordering};
+use super::permuted::{Permuted, Substitution};
 use super::pivot::{check_hermitian, largest, Pivoting};
 use super::refine::Refine;
-use super::scratch::Vectors;
 use super::symbolic::Structure;
 use crate::linalg::simd::columns::SLACK;
+use crate::linalg::lanes::Row;
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::assemble::Assembled;
-use crate::operator::{by_column, Operator, Trans};
+use crate::operator::{Operator, Trans};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Error, Pool, Result, Scalar};
 
@@ -43,7 +44,7 @@ pub struct Cholesky<T: Scalar> {
     /// D^-1.
     inverse: Vec<T>,
     work: Work<T>,
-    scratch: Vectors<T>,
+    permuted: Permuted<T>,
     regularised: usize,
 }
 
@@ -63,7 +64,7 @@ impl<T: Scalar> Cholesky<T> {
             pivots: memory::filled(n, 0.0, WHAT)?,
             inverse: memory::filled(n, T::ZERO, WHAT)?,
             work: fronts.work(dense_ldl::scaled(fronts.widest()))?,
-            scratch: Vectors::new(n + fronts.tallest() + SLACK, T::ZERO)?,
+            permuted: Permuted::new(&fronts)?,
             rows,
             fronts,
             regularised: 0,
@@ -126,20 +127,6 @@ impl<T: Scalar> Cholesky<T> {
         }
     }
 
-    fn solve(&self, trans: Trans, b: &[T], x: &mut [T]) -> Result<()> {
-        // A^T = conj(A), so that A^T x = b is A conj(x) = conj(b).
-        let conj = trans == Trans::T && T::IS_COMPLEX;
-        let pick = |v: T| if conj { v.conj() } else { v };
-        let order = &self.fronts.structure.order;
-        self.scratch.with(|work| {
-            let (z, scratch) = work.split_at_mut(x.len());
-            z.iter_mut().zip(order).for_each(|(z, i)| *z = pick(b[*i as usize]));
-            self.substitute(z, scratch);
-            z.iter().zip(order).for_each(|(z, i)| x[*i as usize] = pick(*z));
-            Ok(())
-        })
-    }
-
     /// Multifrontal; `Err` names the column without a pivot. A pivot no larger than `smallest` is replaced
     /// by a number of modulus `replacement`, if there is one.
     fn eliminate(&mut self, replacement: Option<f64>, smallest: f64) -> std::result::Result<(), usize> {
@@ -167,27 +154,28 @@ impl<T: Scalar> Cholesky<T> {
         }
         Ok(())
     }
+}
 
-    /// x <- (L D L^H)^-1 x in the factor's order.
-    fn substitute(&self, x: &mut [T], scratch: &mut [T]) {
+impl<T: Scalar> Substitution<T> for Cholesky<T> {
+    fn substitute<Y: Row<T>>(&self, _: Trans, x: &mut [Y], scratch: &mut [Y]) {
         let Cholesky { fronts, values, inverse, .. } = self;
         for s in 0..fronts.count() {
             let (own, rows) = (fronts.structure.own(s), fronts.structure.rows(s));
             let Shape { width, below } = fronts.shape(s);
             scratch[..width].copy_from_slice(&x[own.clone()]);
-            scratch[width..][..below + SLACK].fill(T::ZERO);
+            scratch[width..][..below + Y::SLACK].fill(Y::ZERO);
             lower(&values[fronts.offset[s]..], width + below, width, scratch);
             x[own].copy_from_slice(&scratch[..width]);
-            scatter(rows, &scratch[width..], x);
+            scatter::<T, Y>(rows, &scratch[width..], x);
         }
         for s in (0..fronts.count()).rev() {
             let (own, rows) = (fronts.structure.own(s), fronts.structure.rows(s));
             let Shape { width, below } = fronts.shape(s);
             for (v, (x, d)) in scratch.iter_mut().zip(x[own.clone()].iter().zip(&inverse[own.clone()])) {
-                *v = *x * *d;
+                *v = x.times(*d);
             }
-            gather(rows, x, &mut scratch[width..]);
-            lower_transposed::<T, true>(&values[fronts.offset[s]..], width + below, width, scratch);
+            gather::<T, Y>(rows, x, &mut scratch[width..]);
+            lower_transposed::<T, true, Y>(&values[fronts.offset[s]..], width + below, width, scratch);
             x[own].copy_from_slice(&scratch[..width]);
         }
     }
@@ -200,7 +188,10 @@ impl<T: Scalar> Part<T> for Cholesky<T> {
     }
 
     fn apply(&self, _pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        by_column(x, y, |x, y| self.refine.apply(&self.rows, trans, x, y, |b, x| self.solve(trans, b, x)))
+        // A^T = conj(A), so that A^T x = b is A conj(x) = conj(b).
+        let conj = trans == Trans::T;
+        let order = &self.fronts.structure.order;
+        self.refine.apply(&self.rows, trans, x, y, |b, x| self.permuted.solve(self, order, Trans::N, conj, b, x))
     }
 
     fn entries(&self) -> usize {

@@ -9,7 +9,7 @@ use super::pivot::{check_hermitian, largest, Pivoting};
 use super::triangular::Triangular;
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::assemble::Assembled;
-use crate::operator::{by_column, Operator, Trans};
+use crate::operator::{Operator, Trans};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Pool, Result, Scalar};
 
@@ -44,7 +44,7 @@ impl<T: Scalar> Ic<T> {
     }
 
     fn factor(&mut self) -> Result<()> {
-        let Ic { pivoting, rows, factor: Triangular { lower, upper, inverse }, work, mark, known } = self;
+        let Ic { pivoting, rows, factor: Triangular { lower, upper, inverse, .. }, work, mark, known } = self;
         check_hermitian(rows)?;
         let n = rows.nrows;
         let (work, mark, inverse) = (&mut work[..n], &mut mark[..n], &mut inverse[..n]);
@@ -102,11 +102,7 @@ impl<T: Scalar> Part<T> for Ic<T> {
     }
 
     fn apply(&self, _pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        let trans = hermitian::<T>(trans);
-        by_column(x, y, |x, y| {
-            self.factor.solve(trans, x, y);
-            Ok(())
-        })
+        self.factor.apply(hermitian::<T>(trans), x, y)
     }
 
     fn entries(&self) -> usize {

@@ -11,7 +11,7 @@ use super::sweep::resize;
 use super::triangular::Triangular;
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::assemble::Assembled;
-use crate::operator::{by_column, Operator, Trans};
+use crate::operator::{Operator, Trans};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Pool, Result, Scalar};
 
@@ -192,11 +192,7 @@ impl<T: Scalar> Part<T> for Ict<T> {
     }
 
     fn apply(&self, _pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        let trans = hermitian::<T>(trans);
-        by_column(x, y, |x, y| {
-            self.factor.solve(trans, x, y);
-            Ok(())
-        })
+        self.factor.apply(hermitian::<T>(trans), x, y)
     }
 
     fn entries(&self) -> usize {

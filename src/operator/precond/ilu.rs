@@ -7,7 +7,7 @@ use super::pivot::{largest, Pivoting};
 use super::triangular::Triangular;
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::assemble::Assembled;
-use crate::operator::{by_column, Operator, Trans};
+use crate::operator::{Operator, Trans};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Pool, Result, Scalar};
 
@@ -44,7 +44,7 @@ impl<T: Scalar> Ilu<T> {
     }
 
     fn factor(&mut self) -> Result<()> {
-        let Ilu { pivoting, rows, factor: Triangular { lower, upper, inverse }, work, mark } = self;
+        let Ilu { pivoting, rows, factor: Triangular { lower, upper, inverse, .. }, work, mark } = self;
         let n = rows.nrows;
         let (work, mark, inverse) = (&mut work[..n], &mut mark[..n], &mut inverse[..n]);
         mark.fill(0);
@@ -91,10 +91,7 @@ impl<T: Scalar> Part<T> for Ilu<T> {
     }
 
     fn apply(&self, _pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        by_column(x, y, |x, y| {
-            self.factor.solve(trans, x, y);
-            Ok(())
-        })
+        self.factor.apply(trans, x, y)
     }
 
     fn entries(&self) -> usize {

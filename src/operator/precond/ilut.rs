@@ -7,7 +7,7 @@ use super::sweep::{push, resize};
 use super::triangular::Triangular;
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::assemble::Assembled;
-use crate::operator::{by_column, Operator, Trans};
+use crate::operator::{Operator, Trans};
 use crate::runtime::options::Options;
 use crate::runtime::{memory, Pool, Result, Scalar};
 use std::cmp::Reverse;
@@ -201,10 +201,7 @@ impl<T: Scalar> Part<T> for Ilut<T> {
     }
 
     fn apply(&self, _pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        by_column(x, y, |x, y| {
-            self.factor.solve(trans, x, y);
-            Ok(())
-        })
+        self.factor.apply(trans, x, y)
     }
 
     fn entries(&self) -> usize {

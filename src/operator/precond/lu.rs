@@ -34,7 +34,6 @@ pub struct Lu<T: Scalar> {
     /// Made when first needed.
     pivoted: Option<Pivoted<T>>,
     use_pivoted: bool,
-    scratch: Vectors<T>,
     probe: Vectors<T>,
 }
 
@@ -47,7 +46,6 @@ impl<T: Scalar> Lu<T> {
             pivoting: Pivoting::new(options),
             refine: Refine::new(options.count("refinements"), n)?,
             numbers: memory::filled(rows.values.len(), T::ZERO, WHAT)?,
-            scratch: Vectors::new(factor.scratch(), T::ZERO)?,
             probe: Vectors::new(2 * n, T::ZERO)?,
             rows,
             factor,
@@ -97,7 +95,7 @@ impl<T: Scalar> Lu<T> {
             for (i, v) in b.iter_mut().enumerate() {
                 *v = T::from_f64(1.0 + ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63) as f64);
             }
-            self.solve(Trans::N, b, x)?;
+            self.solve(Trans::N, Panel::column(b), PanelMut::column(x))?;
             let size = largest(x);
             let (mut norm, mut residual): (f64, f64) = (0.0, 0.0);
             for (i, b) in b.iter().enumerate() {
@@ -122,16 +120,13 @@ impl<T: Scalar> Lu<T> {
         Err(Error::Singular(format!("the matrix is singular to working precision: its condition number is at least {condition:.1e}")))
     }
 
-    fn solve(&self, trans: Trans, b: &[T], x: &mut [T]) -> Result<()> {
+    fn solve(&self, trans: Trans, b: Panel<T>, x: PanelMut<T>) -> Result<()> {
         match &self.pivoted {
-            Some(pivoted) if self.use_pivoted => {
+            Some(pivoted) if self.use_pivoted => by_column(b, x, |b, x| {
                 x.copy_from_slice(b);
                 pivoted.solve(trans, x)
-            }
-            _ => self.scratch.with(|scratch| {
-                self.factor.solve(trans, b, x, scratch);
-                Ok(())
             }),
+            _ => self.factor.solve(trans, b, x),
         }
     }
 }
@@ -143,7 +138,7 @@ impl<T: Scalar> Part<T> for Lu<T> {
     }
 
     fn apply(&self, _pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        by_column(x, y, |x, y| self.refine.apply(&self.rows, trans, x, y, |b, x| self.solve(trans, b, x)))
+        self.refine.apply(&self.rows, trans, x, y, |b, x| self.solve(trans, b, x))
     }
 
     fn entries(&self) -> usize {

@@ -48,6 +48,7 @@ mod lagged;
 mod lu;
 pub mod options;
 mod ordering;
+mod permuted;
 mod pivot;
 mod pivoted;
 mod refine;

@@ -3,9 +3,11 @@
 //! in, so that the range of single precision is no limit.
 
 use super::lagged::Part;
-use super::scratch::Vectors;
+use crate::linalg::lanes::LANES;
 use crate::linalg::{kernels, Panel, PanelMut};
-use crate::operator::{by_column, Body, Operator, Side, Trans};
+use crate::operator::columns::by_group;
+use crate::operator::workspace::Workspace;
+use crate::operator::{Body, Operator, Side, Trans};
 use crate::runtime::{memory, Context, Pool, Result, Scalar};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,7 +19,7 @@ pub struct InSingle<S: Scalar> {
     rounded: Operator<S>,
     /// What its entries are multiplied by.
     factor: Rc<Cell<f64>>,
-    scratch: Vectors<S>,
+    work: Workspace<S>,
 }
 
 impl<S: Scalar> InSingle<S> {
@@ -34,17 +36,27 @@ impl<S: Scalar> InSingle<S> {
         rounded.set_nullspace(Side::Right, Panel::packed(&columns, a.nrows(), near.count))?;
         let part = make(&rounded)?;
         let n = memory::product(2, a.nrows(), "work vectors")?;
-        Ok(InSingle { part, rounded, factor, scratch: Vectors::new(n, S::ZERO)? })
+        let work = Workspace::new();
+        // One column never waits for room.
+        work.with(n, |_| Ok(()))?;
+        Ok(InSingle { part, rounded, factor, work })
     }
 
-    fn solve<T: Scalar<Wide = S::Wide>>(&self, pool: &Pool, trans: Trans, b: &[T], x: &mut [T]) -> Result<()> {
-        let scale = power_below_inverse(b.iter().fold(0.0, |m: f64, v| m.max(v.modulus())));
-        self.scratch.with(|work| {
-            let (r, z) = work.split_at_mut(b.len());
-            r.iter_mut().zip(b).for_each(|(r, b)| *r = S::narrow(b.scale(scale).wide()));
-            self.part.apply(pool, trans, Panel::column(r), PanelMut::column(z))?;
-            let back = self.factor.get() / scale;
-            x.iter_mut().zip(&*z).for_each(|(x, z)| *x = T::narrow(z.wide()).scale(back));
+    /// For up to `LANES` columns.
+    fn solve<T: Scalar<Wide = S::Wide>>(&self, pool: &Pool, trans: Trans, b: Panel<T>, mut x: PanelMut<T>) -> Result<()> {
+        let mut scale = [1.0; LANES];
+        self.work.with(2 * b.nrows * b.ncols, |work| {
+            let (r, z) = work.split_at_mut(b.nrows * b.ncols);
+            let (mut r, mut z) = (PanelMut::packed(r, b.nrows, b.ncols), PanelMut::packed(z, b.nrows, b.ncols));
+            for j in 0..b.ncols {
+                scale[j] = power_below_inverse(b.col(j).iter().fold(0.0, |m: f64, v| m.max(v.modulus())));
+                r.col(j).iter_mut().zip(b.col(j)).for_each(|(r, b)| *r = S::narrow(b.scale(scale[j]).wide()));
+            }
+            self.part.apply(pool, trans, r.as_panel(), z.reborrow())?;
+            for j in 0..b.ncols {
+                let back = self.factor.get() / scale[j];
+                x.col(j).iter_mut().zip(&*z.col(j)).for_each(|(x, z)| *x = T::narrow(z.wide()).scale(back));
+            }
             Ok(())
         })
     }
@@ -57,7 +69,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Part<T> for InSingle<S> {
     }
 
     fn apply(&self, pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        by_column(x, y, |x, y| self.solve(pool, trans, x, y))
+        by_group(x, y, |x, y| self.solve(pool, trans, x, y))
     }
 
     fn entries(&self) -> usize {

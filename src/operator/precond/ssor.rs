@@ -8,11 +8,12 @@
 
 use super::fill;
 use super::lagged::Part;
-use super::scratch::Vectors;
 use super::triangular::Triangular;
 use crate::linalg::{Panel, PanelMut};
 use crate::operator::assemble::Assembled;
-use crate::operator::{by_column, Operator, Trans};
+use crate::operator::columns::by_group;
+use crate::operator::workspace::Workspace;
+use crate::operator::{Operator, Trans};
 use crate::runtime::options::Options;
 use crate::runtime::{Error, Pool, Result, Scalar};
 
@@ -21,7 +22,7 @@ pub struct Ssor<T: Scalar> {
     sweeps: usize,
     rows: Assembled<T>,
     factor: Triangular<T>,
-    scratch: Vectors<T>,
+    work: Workspace<T>,
 }
 
 impl<T: Scalar> Ssor<T> {
@@ -31,8 +32,10 @@ impl<T: Scalar> Ssor<T> {
         let (lower, upper) = fill::levels(&rows.ptr, &rows.col, 0)?;
         factor.shape((&lower.ptr, &lower.col), (&upper.ptr, &upper.col))?;
         let sweeps = options.count("sweeps");
-        let work = if sweeps > 1 { 2 * a.nrows() } else { 0 };
-        let mut part = Ssor { omega: options.real("omega"), sweeps, rows, factor, scratch: Vectors::new(work, T::ZERO)? };
+        let work = Workspace::new();
+        // One column never waits for room.
+        work.with(if sweeps > 1 { 2 * a.nrows() } else { 0 }, |_| Ok(()))?;
+        let mut part = Ssor { omega: options.real("omega"), sweeps, rows, factor, work };
         part.factor()?;
         Ok(part)
     }
@@ -72,17 +75,18 @@ impl<T: Scalar> Part<T> for Ssor<T> {
     }
 
     fn apply(&self, _pool: &Pool, trans: Trans, x: Panel<T>, y: PanelMut<T>) -> Result<()> {
-        by_column(x, y, |x, y| {
-            self.factor.solve(trans, x, y);
-            if self.sweeps == 1 {
-                return Ok(());
-            }
-            self.scratch.with(|work| {
-                let (r, z) = work.split_at_mut(x.len());
+        if self.sweeps == 1 {
+            return self.factor.apply(trans, x, y);
+        }
+        by_group(x, y, |x, mut y| {
+            self.factor.apply(trans, x, y.reborrow())?;
+            self.work.with(2 * x.nrows * x.ncols, |work| {
+                let (r, z) = work.split_at_mut(x.nrows * x.ncols);
+                let (mut r, mut z) = (PanelMut::packed(r, x.nrows, x.ncols), PanelMut::packed(z, x.nrows, x.ncols));
                 for _ in 1..self.sweeps {
-                    self.rows.residual(trans, x, y, r);
-                    self.factor.solve(trans, r, z);
-                    y.iter_mut().zip(&*z).for_each(|(y, z)| *y += *z);
+                    (0..x.ncols).for_each(|j| self.rows.residual(trans, x.col(j), y.col(j), r.col(j)));
+                    self.factor.apply(trans, r.as_panel(), z.reborrow())?;
+                    (0..x.ncols).for_each(|j| y.col(j).iter_mut().zip(&*z.col(j)).for_each(|(y, z)| *y += *z));
                 }
                 Ok(())
             })

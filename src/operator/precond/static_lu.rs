@@ -12,8 +12,11 @@ use super::dense_lu::{self, interchange, interchange_back};
 use super::fronts::{Entries, Fronts, Shape, Work};
 use super::ordering::{Graph, Ordering};
 use super::faer_support::buffer;
+use super::permuted::{Permuted, Substitution};
 use super::symbolic::Structure;
+use crate::linalg::lanes::Row;
 use crate::linalg::simd::columns::SLACK;
+use crate::linalg::{Panel, PanelMut};
 use crate::operator::Trans;
 use crate::runtime::{memory, Result, Scalar};
 use faer::dyn_stack::MemBuffer;
@@ -29,6 +32,7 @@ pub struct StaticLu<T> {
     work: Work<T>,
     permutation: Vec<usize>,
     memory: MemBuffer,
+    permuted: Permuted<T>,
 }
 
 impl<T: Scalar> StaticLu<T> {
@@ -46,6 +50,7 @@ impl<T: Scalar> StaticLu<T> {
             work: fronts.work(0)?,
             permutation: memory::filled(2 * widest, 0, WHAT)?,
             memory: buffer(dense_lu::scratch::<T>(widest))?,
+            permuted: Permuted::new(&fronts)?,
             fronts,
         })
     }
@@ -59,15 +64,10 @@ impl<T: Scalar> StaticLu<T> {
         self.fronts.entries()
     }
 
-    /// Length of the scratch that `solve` needs.
-    pub fn scratch(&self) -> usize {
-        self.swap.len() + self.fronts.tallest() + SLACK
-    }
-
     /// Factors the matrix whose entries, in the order of `new`, are `numbers`. False: there was
     /// no pivot within some supernode.
     pub fn factor(&mut self, numbers: &[T]) -> bool {
-        let StaticLu { fronts, entries, values, swap, work, permutation, memory } = self;
+        let StaticLu { fronts, entries, values, swap, work, permutation, memory, .. } = self;
         for s in 0..fronts.count() {
             let shape = fronts.shape(s);
             let (begin, end) = (fronts.offset[s], fronts.offset[s + 1]);
@@ -84,16 +84,10 @@ impl<T: Scalar> StaticLu<T> {
         true
     }
 
-    /// x <- op(A)^-1 b.
-    pub fn solve(&self, trans: Trans, b: &[T], x: &mut [T], scratch: &mut [T]) {
-        let order = &self.fronts.structure.order;
-        let (z, scratch) = scratch.split_at_mut(x.len());
+    /// x <- op(A)^-1 b for all columns.
+    pub fn solve(&self, trans: Trans, b: Panel<T>, x: PanelMut<T>) -> Result<()> {
         // A^H x = b is A^T conj(x) = conj(b).
-        let conj = trans == Trans::H && T::IS_COMPLEX;
-        let pick = |v: T| if conj { v.conj() } else { v };
-        z.iter_mut().zip(order).for_each(|(z, i)| *z = pick(b[*i as usize]));
-        if trans == Trans::N { self.plain(z, scratch) } else { self.transposed(z, scratch) }
-        z.iter().zip(order).for_each(|(z, i)| x[*i as usize] = pick(*z));
+        self.permuted.solve(self, &self.fronts.structure.order, trans, trans == Trans::H, b, x)
     }
 
     /// What is kept of supernode s, all that follows behind it, and the part to the right of the diagonal.
@@ -104,23 +98,23 @@ impl<T: Scalar> StaticLu<T> {
         (shape, panel, &panel[shape.tall() * shape.width..])
     }
 
-    fn plain(&self, x: &mut [T], scratch: &mut [T]) {
+    fn plain<Y: Row<T>>(&self, x: &mut [Y], scratch: &mut [Y]) {
         let structure = &self.fronts.structure;
         for s in 0..self.fronts.count() {
             let (shape, panel, _) = self.panel(s);
             let own = structure.own(s);
-            let (head, tail) = scratch[..shape.tall() + SLACK].split_at_mut(shape.width);
+            let (head, tail) = scratch[..shape.tall() + Y::SLACK].split_at_mut(shape.width);
             interchange(&mut x[own.clone()], &self.swap[own.clone()]);
             head.copy_from_slice(&x[own.clone()]);
-            tail.fill(T::ZERO);
+            tail.fill(Y::ZERO);
             lower(panel, shape.tall(), shape.width, scratch);
             x[own].copy_from_slice(&scratch[..shape.width]);
-            scatter(structure.rows(s), &scratch[shape.width..], x);
+            scatter::<T, Y>(structure.rows(s), &scratch[shape.width..], x);
         }
         for s in (0..self.fronts.count()).rev() {
             let (shape, panel, right) = self.panel(s);
             let own = structure.own(s);
-            gather(structure.rows(s), x, scratch);
+            gather::<T, Y>(structure.rows(s), x, scratch);
             collect(right, shape.below, scratch, &mut x[own.clone()]);
             scratch[..shape.width].copy_from_slice(&x[own.clone()]);
             upper(panel, shape.tall(), shape.width, scratch);
@@ -128,7 +122,7 @@ impl<T: Scalar> StaticLu<T> {
         }
     }
 
-    fn transposed(&self, x: &mut [T], scratch: &mut [T]) {
+    fn transposed<Y: Row<T>>(&self, x: &mut [Y], scratch: &mut [Y]) {
         let structure = &self.fronts.structure;
         for s in 0..self.fronts.count() {
             let (shape, panel, right) = self.panel(s);
@@ -136,19 +130,25 @@ impl<T: Scalar> StaticLu<T> {
             scratch[..shape.width].copy_from_slice(&x[own.clone()]);
             upper_transposed(panel, shape.tall(), shape.width, scratch);
             x[own.clone()].copy_from_slice(&scratch[..shape.width]);
-            scratch[..shape.below + SLACK].fill(T::ZERO);
+            scratch[..shape.below + Y::SLACK].fill(Y::ZERO);
             spread(right, shape.below, &x[own], scratch);
-            scatter(structure.rows(s), scratch, x);
+            scatter::<T, Y>(structure.rows(s), scratch, x);
         }
         for s in (0..self.fronts.count()).rev() {
             let (shape, panel, _) = self.panel(s);
             let own = structure.own(s);
-            gather(structure.rows(s), x, &mut scratch[shape.width..]);
+            gather::<T, Y>(structure.rows(s), x, &mut scratch[shape.width..]);
             scratch[..shape.width].copy_from_slice(&x[own.clone()]);
-            lower_transposed::<T, false>(panel, shape.tall(), shape.width, scratch);
+            lower_transposed::<T, false, Y>(panel, shape.tall(), shape.width, scratch);
             x[own.clone()].copy_from_slice(&scratch[..shape.width]);
             interchange_back(&mut x[own.clone()], &self.swap[own]);
         }
+    }
+}
+
+impl<T: Scalar> Substitution<T> for StaticLu<T> {
+    fn substitute<Y: Row<T>>(&self, trans: Trans, x: &mut [Y], scratch: &mut [Y]) {
+        if trans == Trans::N { self.plain(x, scratch) } else { self.transposed(x, scratch) }
     }
 }
 

@@ -8,6 +8,7 @@
 //! used. Rows of equal length form runs whose inner loop has no exit to predict. Each row is
 //! still summed in its own order, so the result does not depend on the schedule.
 
+use crate::linalg::lanes::Row;
 use crate::runtime::{memory, Result, Scalar};
 use std::ops::Range;
 
@@ -143,8 +144,10 @@ impl<T: Scalar> Sweep<T> {
         }
     }
 
-    /// y <- T^-1 y. `enter` is called with the rows of each block just before they are used.
-    pub fn solve(&self, y: &mut [T], mut enter: impl FnMut(Range<usize>, &mut [T])) {
+    /// y <- T^-1 y. `enter` is called with the rows of each block just before they are used, `leave` when
+    /// they are done.
+    #[inline(always)]
+    pub fn solve<Y: Row<T>>(&self, y: &mut [Y], mut enter: impl FnMut(Range<usize>, &mut [Y]), mut leave: impl FnMut(Range<usize>, &[Y])) {
         let y = &mut y[..self.n];
         let (mut run, mut row, mut entry) = (0, 0, 0);
         for (b, end) in self.blocks.iter().enumerate() {
@@ -156,70 +159,75 @@ impl<T: Scalar> Sweep<T> {
                 let (col, value) = (&self.col[span.clone()], &self.value[span]);
                 match entries {
                     0 => (),
-                    1 => gather::<T, 1>(order, col, value, y),
-                    2 => gather::<T, 2>(order, col, value, y),
-                    3 => gather::<T, 3>(order, col, value, y),
-                    4 => gather::<T, 4>(order, col, value, y),
-                    5 => gather::<T, 5>(order, col, value, y),
-                    6 => gather::<T, 6>(order, col, value, y),
-                    7 => gather::<T, 7>(order, col, value, y),
-                    8 => gather::<T, 8>(order, col, value, y),
+                    1 => gather::<T, 1, Y>(order, col, value, y),
+                    2 => gather::<T, 2, Y>(order, col, value, y),
+                    3 => gather::<T, 3, Y>(order, col, value, y),
+                    4 => gather::<T, 4, Y>(order, col, value, y),
+                    5 => gather::<T, 5, Y>(order, col, value, y),
+                    6 => gather::<T, 6, Y>(order, col, value, y),
+                    7 => gather::<T, 7, Y>(order, col, value, y),
+                    8 => gather::<T, 8, Y>(order, col, value, y),
                     _ => gather_long(entries, order, col, value, y),
                 }
                 row += rows;
                 entry += rows * entries;
             }
             run = *end;
+            leave(self.block(b), y);
         }
     }
 
     /// y <- T^-T y, or T^-H y.
-    pub fn solve_transposed(&self, conj: bool, y: &mut [T]) {
+    #[inline(always)]
+    pub fn solve_transposed<Y: Row<T>>(&self, conj: bool, y: &mut [Y]) {
         if conj && T::IS_COMPLEX {
-            self.scatter::<true>(y)
+            self.scatter::<true, Y>(y)
         } else {
-            self.scatter::<false>(y)
+            self.scatter::<false, Y>(y)
         }
     }
 
-    fn scatter<const CONJ: bool>(&self, y: &mut [T]) {
+    #[inline(always)]
+    fn scatter<const CONJ: bool, Y: Row<T>>(&self, y: &mut [Y]) {
         let y = &mut y[..self.n];
         for i in self.order.iter().rev() {
             let span = self.row(*i as usize);
             let t = y[*i as usize];
             for (c, v) in self.col[span.clone()].iter().zip(&self.value[span]) {
                 let v = if CONJ { v.conj() } else { *v };
-                y[*c as usize] -= v * t;
+                y[*c as usize] = y[*c as usize].minus(t.times(v));
             }
         }
     }
 }
 
 #[inline(always)]
-fn gather<T: Scalar, const L: usize>(order: &[u32], col: &[u32], value: &[T], y: &mut [T]) {
+fn gather<T: Scalar, const L: usize, Y: Row<T>>(order: &[u32], col: &[u32], value: &[T], y: &mut [Y]) {
     for ((i, c), v) in order.iter().zip(col.chunks_exact(L)).zip(value.chunks_exact(L)) {
         let mut sum = y[*i as usize];
         for l in 0..L {
-            sum -= v[l] * y[c[l] as usize];
+            sum = sum.minus(y[c[l] as usize].times(v[l]));
         }
         y[*i as usize] = sum;
     }
 }
 
 /// Long rows are summed in four parts, which do not wait for each other.
-fn gather_long<T: Scalar>(entries: usize, order: &[u32], col: &[u32], value: &[T], y: &mut [T]) {
+#[inline(always)]
+fn gather_long<T: Scalar, Y: Row<T>>(entries: usize, order: &[u32], col: &[u32], value: &[T], y: &mut [Y]) {
     for ((i, c), v) in order.iter().zip(col.chunks_exact(entries)).zip(value.chunks_exact(entries)) {
-        let mut parts = [T::ZERO; 4];
+        let mut parts = [Y::ZERO; 4];
         let (c4, v4) = (c.chunks_exact(4), v.chunks_exact(4));
         for (c, v) in c4.remainder().iter().zip(v4.remainder()) {
-            parts[0] += *v * y[*c as usize];
+            parts[0] = parts[0].plus(y[*c as usize].times(*v));
         }
         for (c, v) in c4.zip(v4) {
             for l in 0..4 {
-                parts[l] += v[l] * y[c[l] as usize];
+                parts[l] = parts[l].plus(y[c[l] as usize].times(v[l]));
             }
         }
-        y[*i as usize] -= (parts[0] + parts[1]) + (parts[2] + parts[3]);
+        let sum = parts[0].plus(parts[1]).plus(parts[2].plus(parts[3]));
+        y[*i as usize] = y[*i as usize].minus(sum);
     }
 }
 
