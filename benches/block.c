@@ -3,6 +3,7 @@
  * The matrix of each system in FILE (layout in benches/sequence.c, real numbers) with COLUMNS right-hand sides:
  * random numbers in (-1, 1), the same in every run and in benches/belos_block.cpp. MODE one: a solve for each;
  * pseudo, block: one block solve, of that blocking. One line of JSON; the true residuals are recomputed here.
+ * SYSTEMS=1 in the environment takes the first system only.
  */
 #include <reknit.h>
 
@@ -57,7 +58,9 @@ int main(int argc, char **argv) {
     int64_t head[4];
     need(f, magic, 1, 8);
     need(f, head, 8, 4);
-    const int64_t n = head[0], systems = head[1], params = head[3], columns = atoll(argv[4]);
+    int64_t systems = head[1];
+    if (getenv("SYSTEMS") && atol(getenv("SYSTEMS")) < systems) systems = atol(getenv("SYSTEMS"));
+    const int64_t n = head[0], params = head[3], columns = atoll(argv[4]);
     const int one = !strcmp(argv[5], "one"), has_pc = strcmp(argv[3], "none") != 0;
     if (head[2] != 1 || columns < 1) {
         fprintf(stderr, "real files and at least one column only\n");

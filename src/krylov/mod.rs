@@ -439,6 +439,8 @@ pub struct Krylov<T: Scalar> {
     columns: Vec<Column<T>>,
     tracks: Vec<Track>,
     lockstep: Option<Lockstep<T>>,
+    /// Columns that go in step at a time.
+    together: usize,
     own: Option<Own<T>>,
     pub inner: Option<Arc<dyn Inner<T>>>,
     nullspaces: Nullspaces<T>,
@@ -455,6 +457,7 @@ impl<T: Scalar> Default for Krylov<T> {
             columns: vec![Column::default()],
             tracks: Vec::new(),
             lockstep: None,
+            together: 1,
             own: None,
             inner: None,
             nullspaces: Nullspaces::default(),
@@ -611,8 +614,9 @@ impl<T: Scalar> Krylov<T> {
         Track::reserve(&setup.history, setup)?;
         if count > 1 {
             let values = Column::<T>::values(setup, method);
-            if !self.lockstep.as_ref().is_some_and(|all| all.fits(a.nrows(), count, values)) {
-                self.lockstep = Some(Lockstep::new(a.nrows(), count, values)?);
+            self.together = if width > 1 { count } else { in_step(setup, a, m, count) };
+            if !self.lockstep.as_ref().is_some_and(|all| all.fits(a.nrows(), self.together, values)) {
+                self.lockstep = Some(Lockstep::new(a.nrows(), self.together, values)?);
             }
             for track in &self.tracks[..count] {
                 Track::reserve(&track.history, setup)?;
@@ -738,7 +742,6 @@ impl<T: Scalar> Krylov<T> {
             let outside = self.columns[0].scratch.reductions;
             self.columns.iter_mut().for_each(|column| column.scratch.reductions = outside);
             let is_block = matches!(self.columns[0].method, Some((_, AnyMethod::BlockCg(_) | AnyMethod::BlockGcrodr(_))));
-            let together = if is_block || monitor.is_some() { count } else { in_step(setup, a, all.m, count) };
             let watch = Watch::new(setup, &self.tracks[..count], monitor.as_deref_mut(), started);
             let mut outcomes = memory::with_capacity(count, "columns")?;
             let (lockstep, sums) = (self.lockstep.as_ref().expect("prepared before"), Cell::new(outside));
@@ -751,8 +754,14 @@ impl<T: Scalar> Krylov<T> {
             let mut columns = self.columns[..count].iter_mut().zip(&self.tracks).zip(x.split()).enumerate();
             while outcomes.len() < count {
                 lockstep.start();
-                let some = columns.by_ref().take(together);
-                outcomes.extend(if is_block { team_outcomes(all, lockstep, &service, some, b)? } else { lockstep_outcomes(all, lockstep, &service, some, b)? });
+                let some = columns.by_ref().take(self.together);
+                if is_block {
+                    outcomes.extend(team_outcomes(all, lockstep, &service, some, b)?);
+                } else if self.together > 1 {
+                    outcomes.extend(lockstep_outcomes(all, lockstep, &service, some, b)?);
+                } else {
+                    outcomes.extend(some.map(|(j, ((column, track), x))| alone(column.attempt(all, track.told(), None, b.col(j), x, track.x_is_zero))));
+                }
                 between();
                 sums.set(sums.get() + lockstep.reductions());
             }
@@ -861,11 +870,17 @@ impl<T: Scalar> Krylov<T> {
 type Place<'a, T> = (usize, ((&'a mut Column<T>, &'a Track), &'a mut [T]));
 
 /// How many columns go in step where they share no space and nobody listens. With operators and sums of the library's
-/// own it is as many as its kernels take at once: more vectors would only leave the caches.
+/// own it is as many as its kernels take at once, if reading the entries once for all of them is worth more than
+/// carrying columns together and apart and keeping fewer of them in the caches; else one.
 fn in_step<T: Scalar>(setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>, count: usize) -> usize {
-    let own = |operator: &Operator<T>| operator.count("entries").is_some();
-    let waits = setup.converged.borrow().is_some() || setup.context.reduce_hook().is_some();
-    if waits || !own(a) || !m.is_none_or(own) { count } else { count.min(AT_ONCE) }
+    /// Entries of A and M in a row from where it was measured to be.
+    const WORTH: i64 = 24;
+    let waits = setup.monitor.borrow().is_some() || setup.converged.borrow().is_some() || setup.context.reduce_hook().is_some();
+    let entries = a.count("entries").and_then(|of_a| m.map_or(Some(0), |m| m.count("entries")).map(|of_m| of_a.saturating_add(of_m)));
+    match entries {
+        Some(entries) if !waits => if entries < WORTH.saturating_mul(a.nrows() as i64) { 1 } else { count.min(AT_ONCE) },
+        _ => count,
+    }
 }
 
 /// Runs a method for each column, all in lockstep.

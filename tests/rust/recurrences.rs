@@ -105,6 +105,18 @@ fn rcg_knows_an_unchanged_matrix() {
     }
 }
 
+/// Over many systems with little in common vectors stay in the recycled space for long, while M changes with each.
+#[test]
+fn gcrodr_keeps_its_pace_over_many_unlike_systems() {
+    for options in ["basis=single", "basis=full"] {
+        let runs = [Run::<f64>::new("gcrodr", &format!("rtol=1e-8 restart=20 recycle=10 max_iterations=2000 {options}"), "ilu0")];
+        let [run] = sequence(runs, 80, |i| darcy(24, 2.4 * i as f64), false, 1e-4);
+        let of = |range: std::ops::Range<usize>| run.iterations[range].iter().sum::<usize>();
+        println!("{options}: {:?}", run.iterations);
+        assert!(of(60..80) * 10 <= of(0..20) * 12, "{options}: {:?}", run.iterations);
+    }
+}
+
 #[test]
 fn rcg_is_hardly_worse_than_cg_where_systems_have_little_in_common() {
     let runs = [Run::<f64>::new("cg", "rtol=1e-10", "jacobi"), Run::new("rcg", "rtol=1e-10", "jacobi")];
