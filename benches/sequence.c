@@ -1,15 +1,19 @@
-/* reknit on a sequence of linear systems from a file: sequence FILE METHOD PRECONDITIONER [OPTIONS]
+/* reknit on a sequence of linear systems from a file: sequence FILE METHOD PRECONDITIONER [OPTIONS [ORDER]]
  *
  * METHOD is a Krylov method, PRECONDITIONER a kind ("ilu0", "none"), OPTIONS text such as
- * "restart=40 recycle=20 rtol=1e-8". The file has the layout
+ * "restart=40 recycle=20 rtol=1e-8". ORDER is text for rkn_sequence_order ("method=chain"), which then
+ * sorts the systems by their parameters; without it they are taken as they stand. The file has the layout
  *
  *   "RKNSEQ01", int64 rows, systems, scalar (1 double, 3 double complex), parameters; then a system:
  *   int64 entries, int64 rowptr[rows + 1], int32 colind[entries], scalar values[entries],
  *   scalar rhs[rows], double parameters[parameters]
  *
  * little-endian. As a careful user runs it: one operator as long as the pattern stays, its values
- * rewritten in place, x = 0 at the start. The true residual is recomputed here. One JSON line; with EACH
- * in the environment also a line a system, with REPORT the solver's own report of the last one.
+ * rewritten in place and announced if they differ, x = 0 at the start. The true residual is recomputed
+ * here. One JSON line, in which "path" is the length of the order in parameters, that of the file being 1;
+ * with EACH in the environment also a line a system, with REPORT the solver's own report of the last one.
+ * FORGET makes the solver forget what it learned before each system: gcrodr is then GMRES with deflated
+ * restarts. SYSTEMS=20 solves the first twenty only, enough for a method without memory.
  */
 #include <reknit.h>
 
@@ -55,7 +59,7 @@ static double true_residual(int is_complex, int64_t n, const int64_t *ptr, const
 
 int main(int argc, char **argv) {
     if (argc < 4) {
-        fprintf(stderr, "usage: sequence FILE METHOD PRECONDITIONER [OPTIONS]\n");
+        fprintf(stderr, "usage: sequence FILE METHOD PRECONDITIONER [OPTIONS [ORDER]]\n");
         return 2;
     }
     FILE *f = fopen(argv[1], "rb");
@@ -79,12 +83,35 @@ int main(int argc, char **argv) {
     int64_t *ptr = malloc(8 * (n + 1)), *kept_ptr = malloc(8 * (n + 1)), kept = -1;
     int32_t *ptr32 = malloc(4 * (n + 1)), *col = NULL, *kept_col = NULL;
     void *val = NULL, *kept_val = NULL, *b = malloc(size * n), *x = malloc(size * n);
-    double *skip = malloc(8 * (params + 1)), setup = 0, seconds = 0, worst = 0;
+    double setup = 0, sort = 0, path = 1, seconds = 0, worst = 0;
     int64_t iterations = 0, applies = 0;
     int failed = 0;
     rkn_operator *A = NULL, *M = NULL;
+
+    int64_t *at = malloc(8 * count), *order = malloc(8 * count);        /* where each system stands in the file */
+    double *parameters = malloc(8 * (params * count + 1));
     for (int64_t k = 0; k < count; ++k) {
         int64_t nnz;
+        at[k] = ftell(f);
+        order[k] = k;
+        need(f, &nnz, 8, 1);
+        fseek(f, 8 * (n + 1) + (4 + (int64_t)size) * nnz + (int64_t)size * n, SEEK_CUR);
+        need(f, parameters + k * params, 8, params);
+    }
+    if (argc > 5) {
+        double t0 = now();
+        check(rkn_sequence_order(NULL, count, params, parameters, params, argv[5], order));
+        sort = now() - t0;
+        double before;
+        check(rkn_sequence_length(NULL, count, params, parameters, params, NULL, &before));
+        check(rkn_sequence_length(NULL, count, params, parameters, params, order, &path));
+        path = before > 0 ? path / before : 1;
+    }
+    if (getenv("SYSTEMS") && atol(getenv("SYSTEMS")) < count) count = atol(getenv("SYSTEMS"));
+
+    for (int64_t k = 0; k < count; ++k) {
+        int64_t nnz;
+        fseek(f, at[order[k]], SEEK_SET);
         need(f, &nnz, 8, 1);
         col = realloc(col, 4 * nnz);
         val = realloc(val, size * nnz);
@@ -92,10 +119,13 @@ int main(int argc, char **argv) {
         need(f, col, 4, nnz);
         need(f, val, size, nnz);
         need(f, b, size, n);
-        need(f, skip, 8, params);
         int same = kept == nnz && !memcmp(ptr, kept_ptr, 8 * (n + 1)) && !memcmp(col, kept_col, 4 * nnz);
+        int unchanged = same && !memcmp(val, kept_val, size * nnz);
+        if (getenv("FORGET")) check(rkn_krylov_forget(s));
         double t0 = now();
-        if (same) {
+        if (unchanged) {
+            /* nothing to announce: preconditioners and A U are kept */
+        } else if (same) {
             memcpy(kept_val, val, size * nnz);
             check(rkn_operator_changed(A));
             if (M) check(rkn_operator_changed(M));
@@ -133,7 +163,7 @@ int main(int argc, char **argv) {
             check(rkn_krylov_get_int(s, "rebuilds", &rebuilds));
             check(rkn_krylov_get_string(s, "chosen_method", method, sizeof method, NULL));
             check(rkn_krylov_get_string(s, "chosen_preconditioner", with, sizeof with, NULL));
-            fprintf(stderr, "%4ld: %4ld iterations, %.4f s, %s %s, %ld rebuilds\n", (long)k, (long)its, t2 - t0, method, with, (long)rebuilds);
+            fprintf(stderr, "%4ld: %4ld iterations, %.4f s, %s %s, %ld rebuilds\n", (long)order[k], (long)its, t2 - t0, method, with, (long)rebuilds);
         }
         double r = true_residual(is_complex, n, ptr, col, val, b, x);
         if (!(r <= worst)) worst = r;
@@ -144,12 +174,13 @@ int main(int argc, char **argv) {
         fputs(report, stderr);
     }
     printf("{\"peer\":\"reknit\",\"method\":\"%s\",\"pc\":\"%s\",\"options\":\"%s\",\"systems\":%ld,\"failed\":%d,\"iterations\":%ld,"
-           "\"applies\":%ld,\"setup_s\":%.4f,\"solve_s\":%.4f,\"worst_residual\":%.3e}\n",
-           argv[2], argv[3], argc > 4 ? argv[4] : "", (long)count, failed, (long)iterations, (long)applies, setup, seconds, worst);
+           "\"applies\":%ld,\"sort_s\":%.4f,\"path\":%.3f,\"setup_s\":%.4f,\"solve_s\":%.4f,\"worst_residual\":%.3e}\n",
+           argv[2], argv[3], argc > 4 ? argv[4] : "", (long)count, failed, (long)iterations, (long)applies, sort, path, setup, seconds, worst);
     rkn_operator_destroy(A);
     rkn_operator_destroy(M);
     rkn_krylov_destroy(s);
     fclose(f);
-    free(ptr); free(kept_ptr); free(ptr32); free(col); free(kept_col); free(val); free(kept_val); free(b); free(x); free(skip);
+    free(ptr); free(kept_ptr); free(ptr32); free(col); free(kept_col); free(val); free(kept_val); free(b); free(x);
+    free(at); free(order); free(parameters);
     return 0;
 }
