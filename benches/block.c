@@ -5,33 +5,10 @@
  * pseudo, block: one block solve, of that blocking. One line of JSON; the true residuals are recomputed here.
  * SYSTEMS=1 in the environment takes the first system only.
  */
-#include <reknit.h>
+#include "bench.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static void check(rkn_status status) {
-    if (status < 0) {
-        fprintf(stderr, "%s\n", rkn_last_error());
-        exit(1);
-    }
-}
-
-static void need(FILE *f, void *to, size_t size, size_t count) {
-    if (fread(to, size, count, f) != count) {
-        fprintf(stderr, "the file is short\n");
-        exit(2);
-    }
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double noise(uint64_t *seed) {
     *seed = *seed * 6364136223846793005u + 1442695040888963407u;

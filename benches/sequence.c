@@ -15,33 +15,10 @@
  * FORGET makes the solver forget what it learned before each system: gcrodr is then GMRES with deflated
  * restarts. SYSTEMS=20 solves the first twenty only, enough for a method without memory.
  */
-#include <reknit.h>
+#include "bench.h"
 
 #include <complex.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static void check(rkn_status status) {
-    if (status < 0) {
-        fprintf(stderr, "%s\n", rkn_last_error());
-        exit(1);
-    }
-}
-
-static void need(FILE *f, void *to, size_t size, size_t count) {
-    if (fread(to, size, count, f) != count) {
-        fprintf(stderr, "the file is short\n");
-        exit(2);
-    }
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ||b - A x|| / ||b||, computed from the file's arrays. */
 static double true_residual(int is_complex, int64_t n, const int64_t *ptr, const int32_t *col, const void *val, const void *b, const void *x) {
