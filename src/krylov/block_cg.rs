@@ -147,8 +147,7 @@ impl<T: Scalar> BlockCg<T> {
         let (q, w) = (self.here.len(), self.width);
         let alpha = &mut self.products[w * w..][..w * q];
         for column in alpha.chunks_exact_mut(w) {
-            small::solve_upper_adjoint(&self.factor, w, w, column);
-            small::solve_upper(&self.factor, w, w, column);
+            small::solve_cholesky(&self.factor, w, column);
         }
         self.narrow.iter_mut().zip(&*alpha).for_each(|(v, u)| *v = T::narrow(*u));
         let mut spare = PanelMut::packed(&mut self.spare, n, q);
@@ -171,8 +170,7 @@ impl<T: Scalar> BlockCg<T> {
         } else {
             let beta = &mut self.products[..w * q];
             for column in beta.chunks_exact_mut(w) {
-                small::solve_upper_adjoint(&self.factor, w, w, column);
-                small::solve_upper(&self.factor, w, w, column);
+                small::solve_cholesky(&self.factor, w, column);
             }
             self.narrow.iter_mut().zip(&*beta).for_each(|(v, u)| *v = T::narrow(-*u));
             kernels::add_panel(Panel::packed(&self.p, n, w), &self.narrow, PanelMut::packed(&mut self.z, n, q));

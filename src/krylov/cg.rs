@@ -25,18 +25,6 @@ impl<T: Scalar> Cg<T> {
         let vector = || memory::filled(n, T::ZERO, "CG vectors");
         Ok(Cg { r: vector()?, z: vector()?, p: vector()?, q: vector()? })
     }
-
-    /// (r^H z, ||r||^2, ||z||^2) in one reduction.
-    async fn products(&self, p: &Problem<'_, T>) -> Result<(f64, f64, f64)> {
-        let mut out = [<T::Wide as Scalar>::ZERO; 3];
-        p.space.local(Panel::column(&self.z), &self.r, &mut out[..1]);
-        p.space.local(Panel::column(&self.r), &self.r, &mut out[1..2]);
-        if p.settings.norm == Norm::Preconditioned {
-            p.space.local(Panel::column(&self.z), &self.z, &mut out[2..]);
-        }
-        p.space.sum(&mut out).await?;
-        Ok((out[0].real_part(), out[1].real_part(), out[2].real_part()))
-    }
 }
 
 impl<T: Scalar> Method<T> for Cg<T> {
@@ -52,7 +40,7 @@ impl<T: Scalar> Method<T> for Cg<T> {
             }
             // From a true residual: p = z = M r.
             p.precondition(&self.r, &mut self.z).await?;
-            let (mut rho, rr, _) = self.products(p).await?;
+            let (mut rho, rr, _) = products(p, &self.r, &self.z).await?;
             p.finite(rho, "M r", &self.z)?;
             if rho <= 0.0 {
                 return not_definite("the preconditioner is", "r^H M r", rho, rr, p.counts.iterations);
@@ -73,7 +61,7 @@ impl<T: Scalar> Method<T> for Cg<T> {
                 kernels::axpy(pool, T::from_f64(alpha), &self.p, x);
                 kernels::axpy(pool, T::from_f64(-alpha), &self.q, &mut self.r);
                 p.precondition(&self.r, &mut self.z).await?;
-                let (next, rr, zz) = self.products(p).await?;
+                let (next, rr, zz) = products(p, &self.r, &self.z).await?;
                 p.finite(next, "M r", &self.z)?;
                 let norm = if p.settings.norm == Norm::Preconditioned { zz.sqrt() } else { rr.sqrt() * scale };
                 let claim = p.check(norm).await?;
@@ -96,6 +84,18 @@ impl<T: Scalar> Method<T> for Cg<T> {
             verdict = p.settle(claim, x, &mut self.r, &mut stagnation).await?;
         }
     }
+}
+
+/// (r^H z, ||r||^2, ||z||^2) in one reduction; the last where it is tested.
+pub(super) async fn products<T: Scalar>(p: &Problem<'_, T>, r: &[T], z: &[T]) -> Result<(f64, f64, f64)> {
+    let mut out = [<T::Wide as Scalar>::ZERO; 3];
+    p.space.local(Panel::column(z), r, &mut out[..1]);
+    p.space.local(Panel::column(r), r, &mut out[1..2]);
+    if p.settings.norm == Norm::Preconditioned {
+        p.space.local(Panel::column(z), z, &mut out[2..]);
+    }
+    p.space.sum(&mut out).await?;
+    Ok((out[0].real_part(), out[1].real_part(), out[2].real_part()))
 }
 
 pub(super) fn not_definite(whose: &str, what: &str, value: f64, rr: f64, iteration: usize) -> Result<Outcome> {

@@ -6,7 +6,7 @@ use super::block_gcrodr::BlockGcrodr;
 use super::guess::Solutions;
 use super::options::{Guess, Settings, RECYCLING};
 use super::policy::Plan;
-use super::problem::{Converged, Nullspaces, Problem};
+use super::problem::{Nullspaces, Problem};
 use super::{learned, resize, scale_in, scale_out, solver_space, stores_single, AnyMethod, Counts, Method, Outcome, Report, Setup, Shape, HISTORY};
 use crate::linalg::lockstep::Member;
 use crate::linalg::space::{Inner, Scratch};
@@ -74,7 +74,6 @@ pub(super) struct Attempt<'a, T: Scalar> {
     pub settings: Settings,
     pub plan: &'a Plan,
     pub started: Instant,
-    pub converged: &'a RefCell<Option<Box<dyn Converged>>>,
 }
 
 /// A space for the next recycling method to start with, and the length of its vectors.
@@ -185,7 +184,7 @@ impl<T: Scalar> Column<T> {
             nullspaces: all.nullspaces,
             work: self.work.each_mut().map(|w| &mut w[..]),
             monitor,
-            converged: all.converged,
+            converged: &all.setup.converged,
             history,
             report,
             counts,

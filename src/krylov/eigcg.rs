@@ -26,7 +26,7 @@
 //! M A in the product of A orders all of U, less what is dependent. Solves that collect are not restarted: a
 //! restart would spoil the Lanczos vectors. Where A has changed, A U is renewed, and U stays as it is.
 
-use super::cg::not_definite;
+use super::cg::{not_definite, products};
 use super::gcrodr::Probe;
 use super::options::Norm;
 use super::problem::{Identity, Problem, Verdict};
@@ -254,15 +254,7 @@ impl<T: Scalar> EigCg<T> {
         let Lanczos { y, triangle, kept, work, .. } = &mut self.window;
         small::pivoted_cholesky(&mut self.products[..k * k], k, DEPENDENT, kept, &mut self.left, triangle);
         let rank = kept.len();
-        for j in 0..rank {
-            let column = &mut work[..rank];
-            column.fill(<T::Wide as Scalar>::ZERO);
-            column[j] = <T::Wide as Scalar>::ONE;
-            small::solve_upper(triangle, k, rank, column);
-            let y = &mut y[j * k..(j + 1) * k];
-            y.fill(<T::Wide as Scalar>::ZERO);
-            kept.iter().zip(column).for_each(|(pivot, v)| y[*pivot] = *v);
-        }
+        small::pivoted_inverse(triangle, k, kept, work, y);
         self.rotate(rank);
         Ok(())
     }
@@ -349,24 +341,12 @@ impl<T: Scalar> EigCg<T> {
         Ok(self.products[k].real_part().sqrt())
     }
 
-    /// (r^H z, ||r||^2, ||z||^2) in one reduction.
-    async fn scalars(&self, p: &Problem<'_, T>) -> Result<(f64, f64, f64)> {
-        let mut out = [<T::Wide as Scalar>::ZERO; 3];
-        p.space.local(Panel::column(&self.z), &self.r, &mut out[..1]);
-        p.space.local(Panel::column(&self.r), &self.r, &mut out[1..2]);
-        if p.settings.norm == Norm::Preconditioned {
-            p.space.local(Panel::column(&self.z), &self.z, &mut out[2..]);
-        }
-        p.space.sum(&mut out).await?;
-        Ok((out[0].real_part(), out[1].real_part(), out[2].real_part()))
-    }
-
     /// Iterates from the true residual in `r` until a verdict.
     async fn run(&mut self, p: &mut Problem<'_, T>, x: &mut [T]) -> Result<Verdict> {
         let pool = p.space.pool();
         let scale = p.tested_norm / self.deflate_residual(p, x).await?;
         p.precondition(&self.r, &mut self.z).await?;
-        let (mut rho, mut rr, zz) = self.scalars(p).await?;
+        let (mut rho, mut rr, zz) = products(p, &self.r, &self.z).await?;
         p.finite(rho, "M r", &self.z)?;
         let tested = |rr: f64, zz: f64, p: &Problem<T>| if p.settings.norm == Norm::Preconditioned { zz.sqrt() } else { rr.sqrt() * scale };
         if self.k > 0 {
@@ -400,7 +380,7 @@ impl<T: Scalar> EigCg<T> {
             kernels::axpy(pool, T::from_f64(alpha), &self.p, x);
             kernels::axpy(pool, T::from_f64(-alpha), &self.q, &mut self.r);
             p.precondition(&self.r, &mut self.z).await?;
-            let (next, square, zz) = self.scalars(p).await?;
+            let (next, square, zz) = products(p, &self.r, &self.z).await?;
             p.finite(next, "M r", &self.z)?;
             rr = square;
             let norm = tested(rr, zz, p);
@@ -429,7 +409,7 @@ impl<T: Scalar> EigCg<T> {
                 // init-CG starts again.
                 self.deflate_residual(p, x).await?;
                 p.precondition(&self.r, &mut self.z).await?;
-                (rho, rr, _) = self.scalars(p).await?;
+                (rho, rr, _) = products(p, &self.r, &self.z).await?;
                 p.counts.restarts += 1;
                 if rho <= 0.0 {
                     return refused(not_definite("the preconditioner is", "r^H M r", rho, rr, p.counts.iterations));

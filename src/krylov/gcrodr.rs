@@ -262,17 +262,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Gcrodr<T, S> {
 
     /// `new_c` and `coefficients` <- P R^-1, `height x rank`, from the factor in `new_u`.
     fn columns_of_inverse(&mut self, height: usize, rank: usize) {
-        let column = &mut self.unit[..rank];
-        for j in 0..rank {
-            column.fill(<T::Wide as Scalar>::ZERO);
-            column[j] = <T::Wide as Scalar>::ONE;
-            small::solve_upper(&self.new_u, height, rank, column);
-            let q = &mut self.new_c[j * height..][..height];
-            q.fill(<T::Wide as Scalar>::ZERO);
-            for (pivot, v) in self.pivots.iter().zip(&*column) {
-                q[*pivot] = *v;
-            }
-        }
+        small::pivoted_inverse(&self.new_u, height, &self.pivots, &mut self.unit, &mut self.new_c);
         narrow(&self.new_c[..height * rank], &mut self.coefficients);
     }
 

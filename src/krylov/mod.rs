@@ -730,7 +730,6 @@ impl<T: Scalar> Krylov<T> {
             settings,
             plan,
             started,
-            converged: &setup.converged,
         };
         let mut monitor = setup.monitor.borrow_mut();
         if count == 1 {

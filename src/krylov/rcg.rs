@@ -153,7 +153,7 @@ impl<T: Scalar> Rcg<T> {
     }
 
     /// p <- z + beta p - U mu.
-    async fn turn(&mut self, p: &Problem<'_, T>, beta: f64) {
+    fn turn(&mut self, p: &Problem<'_, T>, beta: f64) {
         kernels::xpby(p.space.pool(), &self.z, T::from_f64(beta), &mut self.p);
         self.scaled_mu(-1.0);
         kernels::add(p.space.pool(), self.window.u(), &self.coefficients[..self.window.k], &mut self.p);
@@ -204,7 +204,7 @@ impl<T: Scalar> Rcg<T> {
         self.p.fill(T::ZERO);
         let mut beta = 0.0;
         loop {
-            self.turn(p, beta).await;
+            self.turn(p, beta);
             p.apply(&self.p, &mut self.q).await;
             let pq = p.space.dot(&self.p, &self.q).await?.real_part();
             p.finite(pq, "A p", &self.q)?;

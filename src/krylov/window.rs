@@ -179,21 +179,11 @@ impl<T: Scalar> Window<T> {
     /// U <- U P R^-1 with A U and `also`, where `gram`, k by k, has the Cholesky factorisation
     /// P^T G P = R^H R; F follows. Dependent columns are dropped.
     pub fn orthonormalise(&mut self, gram: &mut [T::Wide], also: Option<&mut [T]>) {
-        let (n, k, ld, zero) = (self.n, self.k, self.ld(), <T::Wide as Scalar>::ZERO);
+        let (n, k, ld) = (self.n, self.k, self.ld());
         small::pivoted_cholesky(gram, k, DEPENDENT, &mut self.kept, &mut self.left, &mut self.triangle);
         let rank = self.kept.len();
         // y <- P R^-1
-        for j in 0..rank {
-            let column = &mut self.product[..rank];
-            column.fill(zero);
-            column[j] = <T::Wide as Scalar>::ONE;
-            small::solve_upper(&self.triangle, k, rank, column);
-            let y = &mut self.y[j * k..(j + 1) * k];
-            y.fill(zero);
-            for (pivot, v) in self.kept.iter().zip(column) {
-                y[*pivot] = *v;
-            }
-        }
+        small::pivoted_inverse(&self.triangle, k, &self.kept, &mut self.product, &mut self.y);
         self.is_orthonormal = true;
         self.k = rank;
         if rank == 0 {

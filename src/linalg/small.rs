@@ -96,6 +96,25 @@ pub fn inverse_upper<W: Wide>(r: &[W], ld: usize, n: usize, out: &mut [W]) {
     }
 }
 
+/// out <- P R^-1, `n x pivots.len()`: what makes columns orthonormal whose Gram matrix of order `n` has this factor of
+/// [`pivoted_cholesky`]. `column` has room for a pivot each.
+pub fn pivoted_inverse<W: Wide>(r: &[W], n: usize, pivots: &[usize], column: &mut [W], out: &mut [W]) {
+    let column = &mut column[..pivots.len()];
+    for (j, out) in out.chunks_exact_mut(n.max(1)).take(pivots.len()).enumerate() {
+        column.fill(W::ZERO);
+        column[j] = W::ONE;
+        solve_upper(r, n, pivots.len(), column);
+        out.fill(W::ZERO);
+        pivots.iter().zip(&*column).for_each(|(pivot, v)| out[*pivot] = *v);
+    }
+}
+
+/// x <- G^-1 x for the factor of [`cholesky`] of G.
+pub fn solve_cholesky<W: Wide>(r: &[W], n: usize, x: &mut [W]) {
+    solve_upper_adjoint(r, n, n, x);
+    solve_upper(r, n, n, x);
+}
+
 /// A Gram matrix for columns scaled to unit length from these lengths; those of no length are nothing.
 pub fn scale_gram<W: Wide>(gram: &mut [W], lengths: &[f64]) {
     let m = lengths.len();
