@@ -1,7 +1,7 @@
 //! Krylov solvers with memory for sequences A_i x_i = b_i.
 //!
 //! A method is one file (`cg`, `minres`, `gmres`, `bicgstab`, `gcrodr`, `rbicgstab`, `rcg`, `eigcg`, `rminres`,
-//! `idr`, `cocg`, `cocr`) written against a [`Problem`]: the linear system with its preconditioner, scaling, nullspaces, inner products,
+//! `idr`, `cocg`, `cocr`) written against a [`problem::Problem`]: the linear system with its preconditioner, scaling, nullspaces, inner products,
 //! counts and stopping test. [`Krylov`] holds what lasts from solve to solve; [`Setup`] holds what
 //! the user chose, whatever the scalar.
 
@@ -20,6 +20,7 @@ mod gmres;
 mod guess;
 pub mod learned;
 mod idr;
+mod method;
 mod minres;
 pub mod options;
 mod policy;
@@ -29,144 +30,34 @@ mod rcg;
 mod rminres;
 mod stagnation;
 mod team;
+mod together;
 mod window;
 
-use crate::linalg::lockstep::{alone, Column as Running, Lockstep, Service, Wanted};
+use crate::linalg::lockstep::{alone, Lockstep, Service, Wanted};
 use crate::linalg::space::{Inner, Scratch};
 use crate::linalg::{kernels, space, Panel, PanelMut, Space};
-use crate::operator::columns::AT_ONCE;
 use crate::operator::{check, precond, Columns, Operator, Side, Trans};
 use crate::runtime::context::LOG_SOLVE;
-use crate::runtime::monitor::{Monitor, Progress, Wish};
+use crate::runtime::monitor::Monitor;
 use crate::runtime::options::Options;
-use crate::runtime::{memory, Archive, Context, Error, Result, Scalar, Stop};
-use block_cg::BlockCg;
-use block_gcrodr::BlockGcrodr;
+use crate::runtime::{memory, Context, Error, Result, Scalar, Stop};
 use column::{Attempt, Column, Told, Track};
 use diagnostics::Diagnostics;
 use learned::Mark;
+use method::{AnyMethod, Method, Shape};
 use options::{Guess, Settings, BLOCK_METHODS, KRYLOV, METHODS};
 use policy::{End, Next, Plan, Policy};
-use problem::{Converged, Counts, Nullspaces, Problem, Scaling, Verdict, PHASE_ITERATE};
+use problem::{Converged, Counts, Nullspaces, Scaling};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
-use team::{Mate, Team};
+use together::{in_step, lockstep_outcomes, team_outcomes, Watch};
 
 /// How a method ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Converged,
     Stopped(Stop),
-}
-
-/// A Krylov method with its work arrays and its memory.
-trait Method<T: Scalar> {
-    /// Improves x until the problem's test says stop. On an error x is the last sound iterate.
-    async fn solve(&mut self, problem: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome>;
-
-    /// Throws away what earlier solves taught.
-    fn forget(&mut self) {}
-
-    /// Vectors held for the next solve.
-    fn recycled(&self) -> usize {
-        0
-    }
-
-    /// Those vectors, in solution coordinates.
-    fn space(&self) -> Option<Panel<'_, T>> {
-        None
-    }
-
-    /// Takes vectors for the next solve, as many as it keeps, in the place of its own.
-    fn teach(&mut self, vectors: Panel<T>) {
-        let _ = vectors;
-    }
-
-    /// Keeps the first `count` vectors at most.
-    fn truncate(&mut self, count: usize) {
-        let _ = count;
-    }
-
-    /// Writes or reads what lasts from solve to solve.
-    fn archive(&mut self, archive: &mut Archive) -> Result<()> {
-        let _ = archive;
-        Ok(())
-    }
-}
-
-/// One of the methods. No trait object: its future would have to be boxed, and a solve allocates nothing.
-enum AnyMethod<T: Scalar> {
-    Cg(cg::Cg<T>),
-    Minres(minres::Minres<T>),
-    BiCgStab(bicgstab::BiCgStab<T>),
-    Rbicgstab(rbicgstab::Rbicgstab<T>),
-    Rcg(rcg::Rcg<T>),
-    EigCg(eigcg::EigCg<T>),
-    Rminres(rminres::Rminres<T>),
-    Idr(idr::Idr<T>),
-    Cocg(cocg::Cocg<T>),
-    Cocr(cocr::Cocr<T>),
-    Gmres(gmres::Gmres<T, T>),
-    GmresSingle(gmres::Gmres<T, T::Single>),
-    Gcrodr(gcrodr::Gcrodr<T, T>),
-    GcrodrSingle(gcrodr::Gcrodr<T, T::Single>),
-    BlockCg(BlockCg<T>),
-    BlockGcrodr(BlockGcrodr<T>),
-}
-
-/// `$body` for whichever method it is.
-macro_rules! each {
-    ($any:expr, $method:ident => $body:expr) => {
-        match $any {
-            AnyMethod::Cg($method) => $body,
-            AnyMethod::Minres($method) => $body,
-            AnyMethod::BiCgStab($method) => $body,
-            AnyMethod::Rbicgstab($method) => $body,
-            AnyMethod::Rcg($method) => $body,
-            AnyMethod::EigCg($method) => $body,
-            AnyMethod::Rminres($method) => $body,
-            AnyMethod::Idr($method) => $body,
-            AnyMethod::Cocg($method) => $body,
-            AnyMethod::Cocr($method) => $body,
-            AnyMethod::Gmres($method) => $body,
-            AnyMethod::GmresSingle($method) => $body,
-            AnyMethod::Gcrodr($method) => $body,
-            AnyMethod::GcrodrSingle($method) => $body,
-            AnyMethod::BlockCg($method) => $body,
-            AnyMethod::BlockGcrodr($method) => $body,
-        }
-    };
-}
-
-impl<T: Scalar> Method<T> for AnyMethod<T> {
-    async fn solve(&mut self, problem: &mut Problem<'_, T>, x: &mut [T], x_is_zero: bool) -> Result<Outcome> {
-        each!(self, method => method.solve(problem, x, x_is_zero).await)
-    }
-
-    fn forget(&mut self) {
-        each!(self, method => method.forget())
-    }
-
-    fn recycled(&self) -> usize {
-        each!(self, method => method.recycled())
-    }
-
-    fn space(&self) -> Option<Panel<'_, T>> {
-        each!(self, method => method.space())
-    }
-
-    fn teach(&mut self, vectors: Panel<T>) {
-        each!(self, method => method.teach(vectors))
-    }
-
-    fn truncate(&mut self, count: usize) {
-        each!(self, method => method.truncate(count))
-    }
-
-    fn archive(&mut self, archive: &mut Archive) -> Result<()> {
-        each!(self, method => method.archive(archive))
-    }
 }
 
 /// What the last solve did.
@@ -322,92 +213,6 @@ fn positive(name: &'static str, values: Option<&[f64]>) -> Result<Option<Vec<f64
     match values.iter().position(|v| *v <= 0.0) {
         None => memory::copied(values, name).map(Some),
         Some(p) => Err(Error::argument(name, format!("{} at position {p}", values[p]), "be positive")),
-    }
-}
-
-/// What the arrays of a method depend on; when it changes they are made anew.
-#[derive(PartialEq, Clone, Default)]
-struct Shape {
-    method: &'static str,
-    n: usize,
-    restart: usize,
-    recycle: usize,
-    shadow: usize,
-    /// Right-hand sides of a block method; 1 for all others.
-    width: usize,
-    single: bool,
-    words: [String; 3],
-}
-
-/// Options of `Shape::words`.
-const WORDS: [&str; 3] = ["side", "test_basis", "orthogonalization"];
-
-impl Shape {
-    fn new(method: &'static str, n: usize, width: usize, single: bool, o: &Options) -> Self {
-        let count = |key| o.count(key);
-        Shape {
-            method,
-            n,
-            width,
-            single,
-            restart: count("restart"),
-            recycle: count("recycle"),
-            shadow: count("shadow"),
-            words: WORDS.map(|key| o.text(key).to_string()),
-        }
-    }
-
-    fn fits(&self, method: &'static str, n: usize, width: usize, single: bool, o: &Options) -> bool {
-        self.method == method
-            && self.n == n
-            && self.width == width
-            && self.single == single
-            && self.restart == o.count("restart")
-            && self.recycle == o.count("recycle")
-            && self.shadow == o.count("shadow")
-            && WORDS.iter().zip(&self.words).all(|(key, word)| o.text(key) == word)
-    }
-
-    /// Refuses a solver whose options are not those of this shape.
-    fn check(&self, setup: &Setup) -> Result<()> {
-        let o = &setup.options;
-        let counts = [("restart", self.restart), ("recycle", self.recycle), ("shadow", self.shadow)];
-        let differs = |key: &str, saved: &dyn std::fmt::Display, now: &dyn std::fmt::Display| {
-            Err(Error::State(format!("argument 'buf' holds a state with {key} = {saved}, the solver's is {now}")))
-        };
-        if let Some((key, saved)) = counts.iter().find(|(key, saved)| o.count(key) != *saved) {
-            return differs(key, saved, &o.count(key));
-        }
-        match WORDS.iter().zip(&self.words).find(|(key, word)| o.text(key) != *word) {
-            Some((key, word)) => differs(key, word, &o.text(key)),
-            None => Ok(()),
-        }
-    }
-
-    /// The method with its arrays.
-    fn make<T: Scalar>(&self, setup: &Setup) -> Result<AnyMethod<T>> {
-        let (n, o) = (self.n, &setup.options);
-        Ok(match self.method {
-            "cg" if self.width > 1 => AnyMethod::BlockCg(BlockCg::new(n, self.width)?),
-            "cg" => AnyMethod::Cg(cg::Cg::new(n)?),
-            "minres" => AnyMethod::Minres(minres::Minres::new(n)?),
-            "bicgstab" => AnyMethod::BiCgStab(bicgstab::BiCgStab::new(n)?),
-            "rbicgstab" => AnyMethod::Rbicgstab(rbicgstab::Rbicgstab::new(n, o)?),
-            "eigcg" => AnyMethod::EigCg(eigcg::EigCg::new(n, o)?),
-            "rcg" => AnyMethod::Rcg(rcg::Rcg::new(n, o)?),
-            "rminres" => AnyMethod::Rminres(rminres::Rminres::new(n, o)?),
-            "idr" => AnyMethod::Idr(idr::Idr::new(n, o.count("shadow"))?),
-            "cocg" => AnyMethod::Cocg(cocg::Cocg::new(n)?),
-            "cocr" => AnyMethod::Cocr(cocr::Cocr::new(n)?),
-            "gmres" | "gcrodr" if self.width > 1 => {
-                let recycle = (self.method == "gcrodr").then(|| o.count("recycle"));
-                AnyMethod::BlockGcrodr(BlockGcrodr::new(n, self.width, recycle, o)?)
-            }
-            "gmres" if self.single => AnyMethod::GmresSingle(gmres::Gmres::new(n, o)?),
-            "gmres" => AnyMethod::Gmres(gmres::Gmres::new(n, o)?),
-            _ if self.single => AnyMethod::GcrodrSingle(gcrodr::Gcrodr::new(n, o)?),
-            _ => AnyMethod::Gcrodr(gcrodr::Gcrodr::new(n, o)?),
-        })
     }
 }
 
@@ -865,169 +670,11 @@ impl<T: Scalar> Krylov<T> {
     }
 }
 
-/// A column's number, memory, track and solution.
-type Place<'a, T> = (usize, ((&'a mut Column<T>, &'a Track), &'a mut [T]));
-
-/// How many columns go in step where they share no space and nobody listens. With operators and sums of the library's
-/// own it is as many as its kernels take at once, if reading the entries once for all of them is worth more than
-/// carrying columns together and apart and keeping fewer of them in the caches; else one.
-fn in_step<T: Scalar>(setup: &Setup, a: &Operator<T>, m: Option<&Operator<T>>, count: usize) -> usize {
-    /// Entries of A and M in a row from where it was measured to be.
-    const WORTH: i64 = 24;
-    let waits = setup.monitor.borrow().is_some() || setup.converged.borrow().is_some() || setup.context.reduce_hook().is_some();
-    let entries = a.count("entries").and_then(|of_a| m.map_or(Some(0), |m| m.count("entries")).map(|of_m| of_a.saturating_add(of_m)));
-    match entries {
-        Some(entries) if !waits => if entries < WORTH.saturating_mul(a.nrows() as i64) { 1 } else { count.min(AT_ONCE) },
-        _ => count,
-    }
-}
-
-/// Runs a method for each column, all in lockstep.
-fn lockstep_outcomes<'a, T: Scalar>(
-    all: Attempt<'a, T>,
-    lockstep: &'a Lockstep<T>,
-    service: &Service<T>,
-    columns: impl Iterator<Item = Place<'a, T>>,
-    b: Panel<'a, T>,
-) -> Result<Vec<Result<Outcome>>> {
-    let mut running: Vec<Running<Result<Outcome>>> = memory::with_capacity(b.ncols, "columns")?;
-    for (j, ((column, track), x)) in columns {
-        let member = lockstep.member(running.len());
-        running.push(Box::pin(column.attempt(all, track.told(), Some(member), b.col(j), x, track.x_is_zero)));
-    }
-    Ok(lockstep.run(running, service))
-}
-
-/// Runs the block method of the first column on all of them.
-fn team_outcomes<'a, T: Scalar>(
-    all: Attempt<'a, T>,
-    lockstep: &'a Lockstep<T>,
-    service: &'a Service<'a, T>,
-    columns: impl Iterator<Item = Place<'a, T>>,
-    b: Panel<'a, T>,
-) -> Result<Vec<Result<Outcome>>> {
-    let (mut block, mut guesses) = (None, memory::with_capacity(b.ncols, "columns")?);
-    let mut team = Team { mates: memory::with_capacity(b.ncols, "columns")?, lockstep, service };
-    for (j, ((column, track), x)) in columns {
-        let (mut problem, method, solutions) = column.enter(all, track.told(), b.col(j));
-        problem.space.member = Some(lockstep.member(j));
-        block = block.or(method);
-        guesses.push((solutions, track.x_is_zero));
-        team.mates.push(Mate { problem, x, x_is_zero: track.x_is_zero, verdict: Verdict::Continue, outcome: None });
-    }
-    let zeros = team.each(guesses, |p, x, (solutions, is_zero)| {
-        Box::pin(async move {
-            match solutions.filter(|_| is_zero) {
-                Some(solutions) => solutions.guess(p, x).await,
-                None => Ok(is_zero),
-            }
-        })
-    })?;
-    for (mate, is_zero) in team.mates.iter_mut().zip(zeros) {
-        mate.x_is_zero = is_zero.unwrap_or(false);
-    }
-    match block {
-        Some(AnyMethod::BlockCg(block)) => block.solve_block(&mut team)?,
-        Some(AnyMethod::BlockGcrodr(block)) => block.solve_block(&mut team)?,
-        _ => {}
-    }
-    let outcome = |mate: Mate<T>| {
-        let Mate { mut problem, x, outcome, .. } = mate;
-        let outcome = outcome.unwrap_or(Ok(Outcome::Stopped(Stop::Breakdown)));
-        problem.leave(&outcome, x);
-        outcome
-    };
-    Ok(team.mates.into_iter().map(outcome).collect())
-}
-
 /// How a solve of several columns ended: as the first that failed, or the first that stopped.
 fn overall(tracks: &[Track]) -> Result<Outcome> {
     let failed = tracks.iter().find(|track| track.outcome.is_err());
     let stopped = || tracks.iter().find(|track| track.outcome != Ok(Outcome::Converged));
     failed.or_else(stopped).map_or(Ok(Outcome::Converged), |track| track.outcome.clone())
-}
-
-/// Columns in lockstep as those see them who look on: getters of callbacks, and the monitor.
-struct Watch<'a> {
-    setup: &'a Setup,
-    tracks: &'a [Track],
-    monitor: RefCell<Option<&'a mut (dyn Monitor + 'static)>>,
-    started: Instant,
-    /// Steps that the monitor was told of, and whether it goes on listening.
-    told: Cell<Option<usize>>,
-    listens: Cell<bool>,
-}
-
-impl<'a> Watch<'a> {
-    fn new(setup: &'a Setup, tracks: &'a [Track], monitor: Option<&'a mut (dyn Monitor + 'static)>, started: Instant) -> Self {
-        let listens = Cell::new(monitor.is_some());
-        Watch { setup, tracks, monitor: RefCell::new(monitor), started, told: Cell::new(None), listens }
-    }
-
-    /// Brings the report up to date; tells the monitor of a new step, and of the start once all have begun.
-    fn tell<T: Scalar>(&self, lockstep: &Lockstep<T>, sums: usize) {
-        let longest = self.join();
-        self.setup.report.borrow_mut().reductions = sums + lockstep.reductions();
-        if !self.listens.get() || self.tracks.iter().any(|track| track.history.borrow().is_empty()) {
-            return;
-        }
-        let steps = self.setup.report.borrow().counts.iterations;
-        if self.told.get().is_none_or(|told| told < steps) {
-            self.told.set(Some(steps));
-            let (mut history, now) = (self.setup.history.borrow_mut(), self.tracks[longest].history.borrow());
-            let known = history.len().min(now.len());
-            history.extend_from_slice(&now[known..]);
-            drop((history, now));
-            let progress = progress(&self.setup.report.borrow(), self.tracks, self.started);
-            let wish = self.monitor.borrow_mut().as_mut().map(|monitor| monitor.observe(&progress));
-            if wish == Some(Wish::Stop) {
-                self.listens.set(false);
-                lockstep.wish(Stop::Monitor, self.setup.context.reduce_hook().is_some());
-            }
-        }
-    }
-
-    /// Joins the reports of all columns; returns the one that took the most iterations, whose residual is reported.
-    fn join(&self) -> usize {
-        let report = &mut *self.setup.report.borrow_mut();
-        let mut longest = 0;
-        report.counts = Counts::default();
-        for (j, track) in self.tracks.iter().enumerate() {
-            let column = track.report.borrow();
-            if column.counts.iterations > report.counts.iterations {
-                longest = j;
-            }
-            report.counts.join(&column.counts);
-        }
-        let column = self.tracks[longest].report.borrow();
-        report.residual_norm = column.residual_norm;
-        report.relative_residual = column.relative_residual;
-        report.recurrence_norm = column.recurrence_norm;
-        report.target = column.target;
-        report.solve_seconds = self.started.elapsed().as_secs_f64() - report.setup_seconds;
-        longest
-    }
-
-    /// The report when all have ended; returns the column that took the most iterations.
-    fn end(&self) -> usize {
-        let longest = self.join();
-        self.setup.report.borrow_mut().diagnostics.clone_from(&self.tracks[longest].report.borrow().diagnostics);
-        longest
-    }
-}
-
-/// What a monitor is told of columns in lockstep: the norm that is farthest from its target.
-fn progress(report: &Report, tracks: &[Track], started: Instant) -> Progress {
-    let (mut measure, mut target) = (0.0, 0.0);
-    for track in tracks {
-        let column = track.report.borrow();
-        // By products: a target may be zero, and a norm that is no number is the farthest of all.
-        if !(column.recurrence_norm * target <= measure * column.target) || target == 0.0 {
-            (measure, target) = (column.recurrence_norm, column.target);
-        }
-    }
-    let Counts { iterations, applies, .. } = report.counts;
-    Progress { phase: PHASE_ITERATE, iteration: iterations, applies, measure, target, seconds: started.elapsed().as_secs_f64() }
 }
 
 /// Columns without what is not finite; `names` are those of a vector and of several.
