@@ -2,8 +2,8 @@
 # Builds the heat sequence in C, C++ and Fortran into build/examples, runs it in four languages on a small plate, and
 # compares the tables: all but the milliseconds must agree to the last character. Then looks at the solvers' part in
 # the table of a larger plate. Two ranks in one thread, in C and Fortran, print the same table and the solution of
-# elimination. Many right-hand sides take the same products at once and one by one. Ends with a line
-# `N passed, N failed`.
+# elimination. Many right-hand sides take the same products at once and one by one. A run that is killed and resumed
+# ends with the bits of one that is not. Ends with a line `N passed, N failed`.
 #
 # CC, CXX, FC and JULIA choose the compilers and the julia to use.
 set -uo pipefail
@@ -83,6 +83,24 @@ sides_are_right() {
 }
 sides_refused() { "$build/sides" 20 >/dev/null 2>&1; [ $? -eq 2 ]; }
 
+build_restart() {
+  ${CC:-gcc} -std=c11 -D_POSIX_C_SOURCE=200809L "${flags[@]}" -I"$root/include" "$root/examples/restart.c" -o "$build/restart" \
+    "${link[@]}" -lm
+}
+# Through without a stop, and killed twice: the same steps, iterations and bits.
+whole_run() { rm -f "$build/whole.state" && "$build/restart" "$build/whole.state" >"$build/whole.out"; }
+killed_run() {
+  local at
+  rm -f "$build/killed.state"
+  for at in 37 75; do
+    "$build/restart" "$build/killed.state" --kill "$at" >"$build/killed.out" 2>&1
+    [ $? -eq 137 ] || return
+  done
+  "$build/restart" "$build/killed.state" >"$build/killed.out" && grep -q '^resumed after step 70$' "$build/killed.out"
+}
+same_bits() { diff <(tail -n 1 "$build/whole.out") <(tail -n 1 "$build/killed.out") && grep -q '^end: .* bits [0-9a-f]*$' "$build/killed.out"; }
+steps_were_rejected() { awk '/^end:/ { n = $4 } END { exit !(n > 0) }' "$build/whole.out"; }
+
 run_c() { "$build/heat_c" "$@"; }
 run_cpp() { "$build/heat_cpp" "$@"; }
 run_f90() { "$build/heat_f90" "$@"; }
@@ -140,6 +158,12 @@ check "many sides: c does not print the table" sides_table
 check "many sides: products are not shared" sides_share_calls
 check "many sides: the temperatures are wrong" sides_are_right
 check "many sides: a plate of 20 x 20 cells is not refused" sides_refused
+
+check "restart: c does not compile" build_restart
+check "restart: it does not run to its end" whole_run
+check "restart: no step was rejected" steps_were_rejected
+check "restart: a killed run is not resumed" killed_run 2>/dev/null
+check "restart: the resumed run is another one" same_bits
 
 check "c does not run on a larger plate" large_plate
 check "memory does not halve the iterations" memory_helps
