@@ -105,6 +105,9 @@ static const trial trials[] = {
     {"eigcg", "rtol=1e-9 restart=20 recycle=6", "none", NULL, 2, 8, 0},
     {"eigcg", "rtol=1e-9 restart=20 recycle=6", "polynomial", apply_polynomial, 2, 8, 0},
     {"rminres", "rtol=1e-9 restart=20 recycle=6", "polynomial", apply_polynomial, 2, 8, 0},
+    {"auto", "rtol=1e-9", "none", NULL, 2, 20, 0},
+    {"auto", "rtol=1e-9 restart=20 recycle=6", "jacobi", apply_jacobi, 2, 20, 0},
+    {"auto", "rtol=1e-9 restart=20 recycle=6 initial_guess=pod", "polynomial", apply_polynomial, 2, 20, 0},
     {"idr", "rtol=1e-9", "polynomial", apply_polynomial, 2, 8, 1},
     {"cocg", "rtol=1e-9", "jacobi", apply_jacobi, 2, 8, 0},
     {"cocr", "rtol=1e-9", "polynomial", apply_polynomial, 2, 8, 0},
@@ -325,6 +328,97 @@ static void tiny_numbers(void) {
     free(b), free(x), grid_destroy(&g);
 }
 
+/* ---- a preconditioner that ages ---------------------------------------------------------------- */
+
+/* A = Laplacian + D(t) with large, drifting D; M divides by the diagonal as it was at the last refresh. */
+typedef struct drift {
+    grid *g;
+    double t, *kept;
+    int refreshes;
+} drift;
+
+static double reaction(const grid *g, int64_t i, double t) {
+    return 300 * (1.1 + sin(1.7 * (double)(g->first * g->nx + i) + t));
+}
+static int32_t apply_drift(void *user, rkn_trans trans, int64_t ncols, const void *x, int64_t ldx, void *y, int64_t ldy) {
+    drift *d = (drift *)user;
+    (void)trans;
+    for (int64_t j = 0; j < ncols; ++j) {
+        const double *from = (const double *)x + j * ldx;
+        double *to = (double *)y + j * ldy;
+        laplacian(d->g, from, to);
+        for (int64_t i = 0; i < grid_size(d->g); ++i) to[i] += reaction(d->g, i, d->t) * from[i];
+    }
+    return 0;
+}
+static int32_t apply_kept(void *user, rkn_trans trans, int64_t ncols, const void *x, int64_t ldx, void *y, int64_t ldy) {
+    drift *d = (drift *)user;
+    (void)trans;
+    for (int64_t j = 0; j < ncols; ++j)
+        for (int64_t i = 0; i < grid_size(d->g); ++i) ((double *)y)[j * ldy + i] = ((const double *)x)[j * ldx + i] / d->kept[i];
+    return 0;
+}
+static int32_t refresh_kept(void *user) {
+    drift *d = (drift *)user;
+    d->refreshes++;
+    for (int64_t i = 0; i < grid_size(d->g); ++i) d->kept[i] = 4 + reaction(d->g, i, d->t);
+    return 0;
+}
+
+enum { STEPS = 10 };
+typedef struct ageing {
+    int64_t iterations[STEPS], refreshes[STEPS];
+    double residual[STEPS];
+} ageing;
+
+static ageing run_ageing(const rkn_context *ctx, grid *g) {
+    const int64_t n = grid_size(g);
+    drift d = {.g = g, .kept = numbers(n)};
+    double *b = numbers(n), *x = numbers(n), *r = numbers(n);
+    rkn_operator *A = NULL, *M = NULL;
+    ageing seen;
+    EXPECT_OK(rkn_operator_create_callback(ctx, RKN_F64, n, n, apply_drift, &d, NULL, &A));
+    EXPECT_OK(rkn_operator_create_callback(ctx, RKN_F64, n, n, apply_kept, &d, NULL, &M));
+    EXPECT_OK(rkn_operator_set_refresh(M, refresh_kept, &d, NULL));
+    EXPECT_OK(rkn_operator_set_int(A, "hermitian", 1));
+    EXPECT_OK(rkn_operator_set_int(M, "hermitian", 1));
+    rkn_krylov *s = solver_of(ctx, "auto", "rtol=1e-8 setup_cost=6 initial_guess=zero");
+    for (int64_t i = 0; i < n; ++i) b[i] = cos(0.3 * (double)(g->first * g->nx + i));
+    for (int k = 0; k < STEPS; ++k) {
+        d.t = 0.15 * k;
+        EXPECT_OK(rkn_operator_changed(A));
+        EXPECT_OK(rkn_krylov_solve(s, A, M, b, x));
+        apply_drift(&d, RKN_N, 1, x, n, r, n);
+        double sums[2] = {0, 0}, all[2];
+        for (int64_t i = 0; i < n; ++i) sums[0] += (b[i] - r[i]) * (b[i] - r[i]), sums[1] += b[i] * b[i];
+        MPI_Allreduce(sums, all, 2, MPI_DOUBLE, MPI_SUM, g->comm);
+        seen.iterations[k] = count_of(s, "iterations");
+        seen.refreshes[k] = d.refreshes;
+        seen.residual[k] = sqrt(all[0] / all[1]);
+    }
+    rkn_krylov_destroy(s);
+    rkn_operator_destroy(M);
+    rkn_operator_destroy(A);
+    free(d.kept), free(b), free(x), free(r);
+    return seen;
+}
+
+/* "auto" refreshes at the same steps on all ranks, and on one rank as on several. */
+static void ranks_decide_alike(void) {
+    if (!begins("auto and a preconditioner that ages")) return;
+    grid whole = grid_of_self(NX, NY), strips = grid_of_world(NX, NY, 0);
+    rkn_context *ctx = attached();
+    const ageing alone = run_ageing(NULL, &whole), together = run_ageing(ctx, &strips);
+    EXPECT_SAME(together.iterations);
+    EXPECT_SAME(together.refreshes);
+    EXPECT(memcmp(together.iterations, alone.iterations, sizeof alone.iterations) == 0);
+    EXPECT(memcmp(together.refreshes, alone.refreshes, sizeof alone.refreshes) == 0);
+    EXPECT(together.refreshes[STEPS - 1] > 1 && together.refreshes[STEPS - 1] < STEPS);
+    for (int k = 0; k < STEPS; ++k) EXPECT_AT_MOST(together.residual[k], 1.01e-8);
+    rkn_context_destroy(ctx);
+    grid_destroy(&whole), grid_destroy(&strips);
+}
+
 /* ---- back to one rank ------------------------------------------------------------------------ */
 
 static void serial_again(void) {
@@ -374,6 +468,7 @@ int main(int argc, char **argv) {
     nullspaces("cocg");
     nullspaces("cocr");
     chebyshev_over_ranks();
+    ranks_decide_alike();
     tiny_numbers();
     serial_again();
 
