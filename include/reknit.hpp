@@ -978,6 +978,15 @@ public:
         detail::call([&] { return rkn_krylov_set_monitor(get(), nullptr, nullptr, nullptr); });
     }
 
+    /* f(rkn_event event, bool begins, double flops, double bytes) at the begin and the end of each phase of a solve. */
+    template <class F> void set_events(F f) {
+        detail::keep(std::make_unique<F>(std::move(f)),
+                     [&](void *user) { return rkn_krylov_set_events(get(), events<F>, user, detail::release<F>); });
+    }
+    void clear_events() {
+        detail::call([&] { return rkn_krylov_set_events(get(), nullptr, nullptr, nullptr); });
+    }
+
     /* bool f(int64_t iteration, double residual_norm, double target): true accepts the iterate. */
     template <class F> void set_converged(F f) {
         detail::keep(std::make_unique<F>(std::move(f)), [&](void *user) {
@@ -1337,6 +1346,13 @@ private:
             } else {
                 return f(*progress) ? 1 : 0;
             }
+        });
+    }
+
+    template <class F> static void events(void *user, rkn_event event, std::int32_t begins, double flops, double bytes) {
+        (void)detail::guarded([&]() -> std::int32_t {
+            (*static_cast<F *>(user))(event, begins != 0, flops, bytes);
+            return 0;
         });
     }
 

@@ -2,7 +2,7 @@
 //! thread that uses it while it runs; it is let go by its `release`, once.
 
 use super::handle::this_thread;
-use super::status::{rkn_reduction, rkn_trans};
+use super::status::{rkn_event, rkn_reduction, rkn_trans};
 use super::{environment, helper};
 use crate::krylov::problem::Converged;
 use crate::linalg::space::Inner;
@@ -11,6 +11,7 @@ use crate::operator::callback::{Apply, Refresh};
 use crate::operator::Trans;
 use crate::runtime::context::{Log, Reduce, Reduction};
 use crate::runtime::monitor::{Monitor, Progress, Wish};
+use crate::runtime::profile::{Events, Phase, Work};
 use crate::runtime::{panics, Error, Result, Scalar};
 use std::cell::Cell;
 use std::ffi::{c_char, c_void, CString};
@@ -63,7 +64,7 @@ pub type rkn_inner_fn = Option<
 pub struct rkn_progress {
     /// Bytes of this struct.
     pub size: i64,
-    /// 1: a Krylov solver.
+    /// 1: a Krylov solver; 2: a transport solver.
     pub solver: i32,
     /// 1: iterating.
     pub phase: i32,
@@ -84,6 +85,10 @@ pub struct rkn_progress {
 /// (RKN_STOP_MONITOR, on all ranks).
 pub type rkn_monitor_fn = Option<unsafe extern "C" fn(user: *mut c_void, progress: *const rkn_progress) -> i32>;
 
+/// Told of the begin (`begins` is 1) and the end (0) of each phase of a solve, on its thread; phases nest. `flops` and
+/// `bytes` are those of the library since the begin, 0 at the begin itself: what the caller's callbacks do is not known.
+pub type rkn_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: rkn_event, begins: i32, flops: f64, bytes: f64)>;
+
 /// The caller's own convergence test: sets `*converged` to 1 to accept, 0 to go on. Over several
 /// ranks it holds when it holds on all, at the price of a reduction a test. It replaces
 /// residual_norm <= target. Return 0; other values end the solve
@@ -95,6 +100,10 @@ pub type rkn_converged_fn =
 /// other values end the call with RKN_ERR_CALLBACK.
 pub type rkn_prolongate_fn =
     Option<unsafe extern "C" fn(user: *mut c_void, n: i64, x: *const c_void, n_new: i64, y: *mut c_void) -> i32>;
+
+/// Writes row i of a cost: `row` has room for `m` doubles, all to be finite. 0: done; other values end the call with
+/// RKN_ERR_CALLBACK.
+pub type rkn_cost_row_fn = Option<unsafe extern "C" fn(user: *mut c_void, i: i64, m: i64, row: *mut f64) -> i32>;
 
 /// What a `rkn_prolongate_fn` that is not NULL holds.
 pub(super) type ProlongateFn = unsafe extern "C" fn(user: *mut c_void, n: i64, x: *const c_void, n_new: i64, y: *mut c_void) -> i32;
@@ -180,6 +189,8 @@ type ReduceFn = unsafe extern "C" fn(*mut c_void, rkn_reduction, i64, *mut f64) 
 type LogFn = unsafe extern "C" fn(*mut c_void, i32, *const c_char);
 type ApplyFn = unsafe extern "C" fn(*mut c_void, rkn_trans, i64, *const c_void, i64, *mut c_void, i64) -> i32;
 type InnerFn = unsafe extern "C" fn(*mut c_void, i64, i64, *const c_void, i64, i64, *const c_void, i64, *mut f64) -> i32;
+type EventFn = unsafe extern "C" fn(*mut c_void, rkn_event, i32, f64, f64);
+type CostRowFn = unsafe extern "C" fn(*mut c_void, i64, i64, *mut f64) -> i32;
 type MonitorFn = unsafe extern "C" fn(*mut c_void, *const rkn_progress) -> i32;
 type ConvergedFn = unsafe extern "C" fn(*mut c_void, i64, f64, f64, *mut i32) -> i32;
 
@@ -261,13 +272,15 @@ impl<T: Scalar> Inner<T> for HostInner {
 pub(super) struct HostMonitor {
     pub function: MonitorFn,
     pub user: User,
+    /// What `rkn_progress` calls the solver.
+    pub solver: i32,
 }
 
 impl Monitor for HostMonitor {
     fn observe(&mut self, progress: &Progress) -> Wish {
         let c = rkn_progress {
             size: std::mem::size_of::<rkn_progress>() as i64,
-            solver: 1,
+            solver: self.solver,
             phase: progress.phase,
             iteration: progress.iteration as i64,
             column: 0,
@@ -281,6 +294,31 @@ impl Monitor for HostMonitor {
             Ok(0) => Wish::Continue,
             _ => Wish::Stop,
         }
+    }
+}
+
+pub(super) struct HostEvents {
+    pub function: EventFn,
+    pub user: User,
+}
+
+impl Events for HostEvents {
+    fn event(&self, phase: Phase, begins: bool, work: Work) {
+        let (event, flops, bytes) = (phase as rkn_event, work.flops as f64, work.bytes as f64);
+        // SAFETY: plain numbers. A profiler that cannot be told must not end a solve.
+        let _ = self.user.call("events", |user| unsafe { (self.function)(user, event, begins as i32, flops, bytes) });
+    }
+}
+
+pub(super) struct HostCost {
+    pub function: CostRowFn,
+    pub user: User,
+}
+
+impl HostCost {
+    pub fn row(&self, i: usize, row: &mut [f64]) -> Result<()> {
+        // SAFETY: room for as many numbers as is said.
+        self.user.status("row", |user| unsafe { (self.function)(user, i as i64, row.len() as i64, row.as_mut_ptr()) })
     }
 }
 

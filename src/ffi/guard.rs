@@ -2,8 +2,7 @@
 
 use super::environment::Inside;
 use super::status::rkn_status;
-use crate::krylov::Outcome;
-use crate::runtime::{panics, Error, Result, Stop};
+use crate::runtime::{panics, Error, Outcome, Result, Stop};
 use std::cell::RefCell;
 use std::ffi::{c_char, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};

@@ -28,6 +28,8 @@ pub enum Kind {
     Context,
     Operator,
     Krylov,
+    Geometry,
+    Sinkhorn,
 }
 
 impl Kind {
@@ -36,6 +38,8 @@ impl Kind {
             Kind::Context => "rkn_context",
             Kind::Operator => "rkn_operator",
             Kind::Krylov => "rkn_krylov",
+            Kind::Geometry => "rkn_geometry",
+            Kind::Sinkhorn => "rkn_sinkhorn",
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::any::{by_scalar, AnyOperator, Erase};
 use super::args;
 use super::callback::{
-    rkn_converged_fn, rkn_inner_fn, rkn_monitor_fn, rkn_release_fn, HostConverged, HostInner, HostMonitor, User,
+    rkn_converged_fn, rkn_event_fn, rkn_inner_fn, rkn_monitor_fn, rkn_release_fn, HostConverged, HostEvents, HostInner, HostMonitor, User,
 };
 use super::context::{context_or_default, rkn_context};
 use super::guard::{guard, guard_void};
@@ -14,6 +14,7 @@ use crate::krylov::{Krylov, Outcome, Setup};
 use crate::linalg::{space, Panel, PanelMut};
 use crate::operator::Operator;
 use crate::runtime::options::{Default as Start, Value};
+use crate::runtime::profile::Phase;
 use crate::runtime::{Error, Kind, Result, Scalar};
 use once_cell::sync::Lazy;
 use std::any::Any;
@@ -195,6 +196,8 @@ fn value_of(s: &rkn_krylov, key: &str) -> Result<Value> {
     let option = setup.options.get(key)?;
     let report = setup.report.borrow();
     let counts = &report.counts;
+    let profile = report.profile.unwrap_or_default();
+    let seconds = |phase| profile.of(phase).seconds;
     Ok(match key {
         "method" => Value::Text(setup.method.to_string()),
         "chosen_method" => Value::Text(report.method.to_string()),
@@ -219,6 +222,12 @@ fn value_of(s: &rkn_krylov, key: &str) -> Result<Value> {
         "orthogonality_loss" => Value::Real(report.diagnostics.orthogonality_loss),
         "setup_seconds" => Value::Real(report.setup_seconds),
         "solve_seconds" => Value::Real(report.solve_seconds),
+        "apply_seconds" => Value::Real(seconds(Phase::Apply)),
+        "precondition_seconds" => Value::Real(seconds(Phase::Precondition)),
+        "inner_seconds" => Value::Real(seconds(Phase::Inner)),
+        "reduce_seconds" => Value::Real(seconds(Phase::Reduce)),
+        "flops" => Value::Int(profile.of(Phase::Solve).work.flops as i64),
+        "bytes" => Value::Int(profile.of(Phase::Solve).work.bytes as i64),
         "reason" => Value::Text(s.reason.borrow().clone()),
         _ => option.clone(),
     })
@@ -282,7 +291,7 @@ pub unsafe extern "C" fn rkn_krylov_set_monitor(
 ) -> rkn_status {
     guard("rkn_krylov_set_monitor", || {
         let s = alone(s)?;
-        let new = monitor.map(|function| Box::new(HostMonitor { function, user: User::new(user, release) }) as Box<_>);
+        let new = monitor.map(|function| Box::new(HostMonitor { function, user: User::new(user, release), solver: 1 }) as Box<_>);
         let old = s.setup.borrow().monitor.replace(new);
         drop(old);
         Ok(())
@@ -304,6 +313,26 @@ pub unsafe extern "C" fn rkn_krylov_set_converged(
         let s = alone(s)?;
         let new = converged.map(|function| Box::new(HostConverged { function, user: User::new(user, release) }) as Box<_>);
         let old = s.setup.borrow().converged.replace(new);
+        drop(old);
+        Ok(())
+    })
+}
+
+/// Tells the host's own profiler when phases of a solve begin and end; see rkn_event_fn.
+///
+/// events: NULL turns them off. user, release: as in rkn_krylov_set_monitor.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+#[no_mangle]
+pub unsafe extern "C" fn rkn_krylov_set_events(
+    s: *mut rkn_krylov,
+    events: rkn_event_fn,
+    user: *mut c_void,
+    release: rkn_release_fn,
+) -> rkn_status {
+    guard("rkn_krylov_set_events", || {
+        let s = alone(s)?;
+        let new = events.map(|function| Arc::new(HostEvents { function, user: User::new(user, release) }) as Arc<_>);
+        let old = s.setup.borrow().events.replace(new);
         drop(old);
         Ok(())
     })
@@ -517,7 +546,7 @@ fn copy_wanted<T: Copy + 'static>(to: *mut T, name: &'static str, values: impl E
     Ok(())
 }
 
-fn status_of(outcome: &Result<Outcome>) -> rkn_status {
+pub(super) fn status_of(outcome: &Result<Outcome>) -> rkn_status {
     match outcome {
         Ok(Outcome::Converged) => RKN_OK,
         Ok(Outcome::Stopped(stop)) => *stop as i32,

@@ -67,17 +67,18 @@ macro_rules! by_index {
         }
     };
 }
+pub(super) use by_index;
 
-fn base_of(base: i32) -> Result<usize> {
+pub(super) fn base_of(base: i32) -> Result<usize> {
     args::choice(base, "base", "0, 1", &[0, 1])
 }
 
-fn copies(memory: rkn_memory) -> Result<bool> {
+pub(super) fn copies(memory: rkn_memory) -> Result<bool> {
     args::choice(memory, "memory", "RKN_COPY, RKN_BORROW", &[true, false])
 }
 
 /// Dimensions that 64-bit index arithmetic and the address space can hold.
-fn dimension(value: i64, name: &'static str) -> Result<usize> {
+pub(super) fn dimension(value: i64, name: &'static str) -> Result<usize> {
     let n = args::length(value, name)?;
     if n > (isize::MAX as usize) / 16 - 1 {
         return Err(Error::size(name, n, "fit the address space"));
@@ -219,7 +220,7 @@ pub unsafe extern "C" fn rkn_operator_create_bsr(
     })
 }
 
-fn order_of(order: rkn_order) -> Result<Order> {
+pub(super) fn order_of(order: rkn_order) -> Result<Order> {
     args::choice(order, "order", "RKN_COLUMN_MAJOR, RKN_ROW_MAJOR", &[Order::ColumnMajor, Order::RowMajor])
 }
 

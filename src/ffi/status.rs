@@ -83,3 +83,13 @@ pub const RKN_REQUEST_APPLY: i32 = 1;
 pub const RKN_REQUEST_PRECONDITION: i32 = 2;
 pub const RKN_REQUEST_REDUCE: i32 = 3;
 pub const RKN_REQUEST_USER: i32 = 100;
+
+/// What a solver does, as rkn_event_fn is told: a whole solve, and within it its set-ups, products with A, uses of M,
+/// inner products of this rank's entries, sums over ranks. What is left is updates of vectors.
+pub type rkn_event = i32;
+pub const RKN_EVENT_SOLVE: i32 = 0;
+pub const RKN_EVENT_SETUP: i32 = 1;
+pub const RKN_EVENT_APPLY: i32 = 2;
+pub const RKN_EVENT_PRECONDITION: i32 = 3;
+pub const RKN_EVENT_INNER: i32 = 4;
+pub const RKN_EVENT_REDUCE: i32 = 5;

@@ -40,6 +40,8 @@ use crate::operator::{check, precond, Columns, Operator, Side, Trans};
 use crate::runtime::context::LOG_SOLVE;
 use crate::runtime::monitor::Monitor;
 use crate::runtime::options::Options;
+use crate::runtime::profile::{within, Events, Phase, Profile, Session};
+pub use crate::runtime::Outcome;
 use crate::runtime::{memory, Context, Error, Result, Scalar, Stop};
 use column::{Attempt, Column, Told, Track};
 use diagnostics::Diagnostics;
@@ -52,13 +54,6 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 use together::{in_step, lockstep_outcomes, team_outcomes, Watch};
-
-/// How a method ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Converged,
-    Stopped(Stop),
-}
 
 /// What the last solve did.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +73,8 @@ pub struct Report {
     pub setup_seconds: f64,
     pub solve_seconds: f64,
     pub diagnostics: Diagnostics,
+    /// With `profile` or a sink for events.
+    pub profile: Option<Profile>,
 }
 
 impl Report {
@@ -107,6 +104,9 @@ impl Report {
         if let (Some(first), Some(last)) = (angles.first(), angles.last()) {
             text.push_str(&format!("  angles to the space before: {first:.2e} to {last:.2e}\n"));
         }
+        if let Some(profile) = &self.profile {
+            profile.describe(text);
+        }
     }
 }
 
@@ -119,6 +119,7 @@ pub struct Setup {
     pub weights: Option<Vec<f64>>,
     pub monitor: RefCell<Option<Box<dyn Monitor>>>,
     pub converged: RefCell<Option<Box<dyn Converged>>>,
+    pub events: RefCell<Option<Arc<dyn Events>>>,
     pub report: RefCell<Report>,
     pub history: RefCell<Vec<f64>>,
     /// How each column of the last solve ended.
@@ -167,6 +168,7 @@ impl Setup {
             weights: None,
             monitor: RefCell::new(None),
             converged: RefCell::new(None),
+            events: RefCell::new(None),
             report: RefCell::new(Report::default()),
             history: RefCell::new(Vec::new()),
             ends: RefCell::new(Vec::new()),
@@ -185,6 +187,7 @@ impl Setup {
             weights,
             monitor: RefCell::new(None),
             converged: RefCell::new(None),
+            events: RefCell::new(None),
             report: RefCell::new(Report::default()),
             history: RefCell::new(Vec::new()),
             ends: RefCell::new(Vec::new()),
@@ -327,7 +330,7 @@ impl<T: Scalar> Krylov<T> {
                 setup.report.borrow_mut().rebuilds += 1;
                 let done = m.changed();
                 let seconds = self.measured(setup, started)?;
-                self.policy.refreshed(a, seconds);
+                self.policy.refreshed(a, m, seconds);
                 done
             }
             None => self.prepare_preconditioner(setup, a, spec, plan.renew),
@@ -443,6 +446,21 @@ impl<T: Scalar> Krylov<T> {
         a: &Operator<T>,
         m: Option<&Operator<T>>,
         b: Panel<T>,
+        x: PanelMut<T>,
+    ) -> Result<Outcome> {
+        let events = setup.events.borrow().clone();
+        let session = Session::begin(events.is_some() || setup.options.text("profile") == "on", events);
+        let outcome = within(Phase::Solve, || self.solve_columns(setup, a, m, b, x));
+        setup.report.borrow_mut().profile = session.end();
+        outcome
+    }
+
+    fn solve_columns(
+        &mut self,
+        setup: &Setup,
+        a: &Operator<T>,
+        m: Option<&Operator<T>>,
+        b: Panel<T>,
         mut x: PanelMut<T>,
     ) -> Result<Outcome> {
         let (started, count) = (Instant::now(), b.ncols);
@@ -482,7 +500,7 @@ impl<T: Scalar> Krylov<T> {
             let plan = self.plan(setup, a, m)?;
             let before = setup.report.borrow().counts;
             let mut seconds = None;
-            match self.ready(setup, &plan, a, m, count) {
+            match within(Phase::Setup, || self.ready(setup, &plan, a, m, count)) {
                 Ok(()) => {
                     {
                         let mut report = setup.report.borrow_mut();
@@ -549,9 +567,9 @@ impl<T: Scalar> Krylov<T> {
             let watch = Watch::new(setup, &self.tracks[..count], monitor.as_deref_mut(), started);
             let mut outcomes = memory::with_capacity(count, "columns")?;
             let (lockstep, sums) = (self.lockstep.as_ref().expect("prepared before"), Cell::new(outside));
-            let multiply = |kind, x: Panel<T>, y: PanelMut<T>| match (kind, all.m) {
-                (Wanted::Preconditioner, Some(m)) => m.apply(&setup.context.pool, Trans::N, x, y),
-                _ => a.apply(&setup.context.pool, Trans::N, x, y),
+            let multiply = |kind: Wanted, x: Panel<T>, y: PanelMut<T>| {
+                let operator = all.m.filter(|_| kind == Wanted::Preconditioner).unwrap_or(a);
+                within(kind.phase(), || operator.apply(&setup.context.pool, Trans::N, x, y))
             };
             let between = || watch.tell(lockstep, sums.get());
             let service = Service { reduce: setup.context.reduce_hook(), multiply: &multiply, between: &between };
@@ -611,7 +629,9 @@ impl<T: Scalar> Krylov<T> {
             Err(Error::NonFinite(_)) if plan.preconditioner.is_some() => End::Unfit,
             _ => End::Other,
         };
-        self.policy.learn(plan, iterations, applies, seconds, end) == Next::Again
+        let (restart, recycle) = (setup.options.count("restart"), setup.options.count("recycle"));
+        let work = |method: &str| policy::work(method, iterations, applies, restart, recycle);
+        self.policy.learn(plan, iterations, work, seconds, end) == Next::Again
     }
 
     /// How the last solve went and why it went that way, in words and numbers.

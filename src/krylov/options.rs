@@ -60,6 +60,8 @@ pub static KRYLOV: &[Row] = &[
         "measure the orthogonality of the basis, Ritz values and principal angles between successive spaces (rkn_krylov_ritz_values, rkn_krylov_angles); gmres, gcrodr: products of all pairs of basis vectors once more; rbicgstab: in the solves that GCRO-DR makes"),
     row("policy_costs", Type::Word(&["counts", "measured"]), Default::Text("counts"), &["auto"],
         "what auto weighs: counts of bytes, flops and iterations, the same in each run; or seconds as measured, the largest of all ranks"),
+    row("profile", Type::Word(&["off", "on"]), Default::Text("off"), &[],
+        "measure calls, seconds, flops and bytes by phase for rkn_krylov_report; flops and bytes of the caller's own operators and inner products are not known and count as none"),
     row("method", Type::Text, Default::Result, &[], "the method's name"),
     row("chosen_method", Type::Text, Default::Result, &[], "the method that ran in the last solve: what auto chose"),
     row("chosen_preconditioner", Type::Text, Default::Result, &["auto"], "the preconditioner that auto chose and built for the last solve"),
@@ -83,6 +85,12 @@ pub static KRYLOV: &[Row] = &[
     row("target", POSITIVE, Default::Result, &[], "what the tested norm had to fall to"),
     seconds(row("setup_seconds", POSITIVE, Default::Result, &[], "wall-clock time of preparing the last solve, preconditioner included")),
     seconds(row("solve_seconds", POSITIVE, Default::Result, &[], "wall-clock time of the iterations of the last solve")),
+    seconds(row("apply_seconds", POSITIVE, Default::Result, &[], "with profile=on or events: wall-clock time of products with A in the last solve")),
+    seconds(row("precondition_seconds", POSITIVE, Default::Result, &[], "with profile=on or events: that of uses of M")),
+    seconds(row("inner_seconds", POSITIVE, Default::Result, &[], "with profile=on or events: that of this rank's inner products")),
+    seconds(row("reduce_seconds", POSITIVE, Default::Result, &[], "with profile=on or events: that of sums over ranks, waiting included")),
+    row("flops", COUNT, Default::Result, &[], "with profile=on or events: floating-point operations of the library in the last solve, set-ups left out"),
+    row("bytes", COUNT, Default::Result, &[], "with profile=on or events: bytes of vectors and matrices that they read and wrote, each pass counted"),
     row("reason", Type::Text, Default::Result, &[], "how the last solve ended, in words"),
 ];
 

@@ -212,6 +212,8 @@ pub struct Policy {
     stretch: usize,
     /// (A, version) that the preconditioner was made from.
     made_of: Option<[u64; 2]>,
+    /// (M, version) of the caller's preconditioner that can be refreshed, as it was last seen.
+    seen: Option<[u64; 2]>,
     habit: Habit,
     trail: Vec<Step>,
 }
@@ -232,6 +234,7 @@ impl Default for Policy {
             fresh: 0,
             stretch: 0,
             made_of: None,
+            seen: None,
             habit: Habit::default(),
             trail: Vec::new(),
         }
@@ -250,7 +253,7 @@ struct Habit {
     stretch: usize,
 }
 
-/// Memory must save this share of the applies.
+/// Memory must cost no more than this share of the work without.
 const WORTH: f64 = 0.95;
 
 impl Policy {
@@ -281,7 +284,8 @@ impl Policy {
         if self.survey.as_ref().is_some_and(|survey| self.rung >= rungs(self.class, survey.hermitian).len()) {
             return Err(archive::damaged());
         }
-        archive.optional(&mut self.made_of, || Ok([0; 2]), |archive, of| archive.operator(of))
+        archive.optional(&mut self.made_of, || Ok([0; 2]), |archive, of| archive.operator(of))?;
+        archive.optional(&mut self.seen, || Ok([0; 2]), |archive, m| archive.operator(m))
     }
 
     /// For an operator without entries, a preconditioner of the user's, or several ranks. `setup_cost`: what a
@@ -294,8 +298,15 @@ impl Policy {
             (false, true) => "gmres",
             (false, false) => "gcrodr",
         };
-        let is_new = self.made_of != Some([a.id(), a.version()]);
         let lags = m.is_some_and(|m| m.refreshes());
+        let now = m.filter(|_| lags).map(|m| [m.id(), m.version()]);
+        if let (Some([id, version]), Some([seen, then])) = (now, self.seen) {
+            if id == seen && version != then {
+                self.up_to_date(a);    // the caller has refreshed it
+            }
+        }
+        self.seen = now;
+        let is_new = self.made_of != Some([a.id(), a.version()]);
         let renew = is_new && (self.made_of.is_none() || self.fresh > 0 || self.is_old());
         if self.nominal == 0.0 {
             (self.making, self.iteration, self.nominal) = (setup_cost / self.columns, 1.0, 1.0);
@@ -305,8 +316,13 @@ impl Policy {
     }
 
     /// Takes note of a refresh of the user's preconditioner, and of its cost where that is measured.
-    pub fn refreshed<T: Scalar>(&mut self, a: &Operator<T>, seconds: Option<f64>) {
+    pub fn refreshed<T: Scalar>(&mut self, a: &Operator<T>, m: &Operator<T>, seconds: Option<f64>) {
         self.making = seconds.map_or(self.making, |seconds| seconds / self.columns);
+        self.seen = Some([m.id(), m.version()]);
+        self.up_to_date(a);
+    }
+
+    fn up_to_date<T: Scalar>(&mut self, a: &Operator<T>) {
         self.age = Age::default();
         self.fresh = self.fresh.saturating_sub(1);
         self.made_of = Some([a.id(), a.version()]);
@@ -391,7 +407,8 @@ impl Policy {
     }
 
     /// After an attempt of so many iterations and applies, with its time where that counts.
-    pub fn learn(&mut self, plan: &Plan, iterations: usize, applies: usize, seconds: Option<f64>, end: End) -> Next {
+    /// `work`: see there, by method.
+    pub fn learn(&mut self, plan: &Plan, iterations: usize, work: impl Fn(&str) -> f64, seconds: Option<f64>, end: End) -> Next {
         if let Some(seconds) = seconds.filter(|_| iterations > 0) {
             self.iteration = seconds / iterations as f64;
             self.unit = self.iteration / self.nominal;
@@ -401,7 +418,13 @@ impl Policy {
             self.trail.push(Step { plan: *plan, age, making: self.making, iteration: self.iteration, iterations, end });
         }
         let Some(survey) = self.survey.filter(|_| plan.preconditioner.is_some()) else {
-            return self.learn_of_operators(plan, iterations, applies, end);
+            // The first solve has nothing to remember.
+            let method = match plan.method {
+                "rcg" if self.habit.without == 0.0 => "cg",
+                "gcrodr" if self.habit.without == 0.0 => "gmres",
+                other => other,
+            };
+            return self.learn_of_operators(plan, iterations, seconds.unwrap_or_else(|| work(method)), end);
         };
         let cost = iterations as f64 * self.iteration;
         match end {
@@ -441,7 +464,7 @@ impl Policy {
         self.age = Age { systems: self.age.systems + 1.0, cost: self.age.cost + cost, last: cost, before: self.age.last };
     }
 
-    fn learn_of_operators(&mut self, plan: &Plan, iterations: usize, applies: usize, end: End) -> Next {
+    fn learn_of_operators(&mut self, plan: &Plan, iterations: usize, work: f64, end: End) -> Next {
         match end {
             End::Unfit if ["cg", "rcg"].contains(&plan.method) => {
                 self.rung = 1;
@@ -458,7 +481,7 @@ impl Policy {
                     self.stretch /= 2;
                 }
                 self.grow_older(iterations as f64 * self.iteration);
-                self.habit.observe(["rcg", "gcrodr"].contains(&plan.method), applies as f64);
+                self.habit.observe(["rcg", "gcrodr"].contains(&plan.method), work);
                 Next::Done
             }
             _ => Next::Done,
@@ -496,7 +519,8 @@ impl Policy {
         }
         if self.habit.without > 0.0 {
             let Habit { with, without, pause, .. } = self.habit;
-            writeln!(out, "memory: {without:.1} applies a system without, {with:.1} with it; paused for {pause} systems")?;
+            let unit = if measured { "s" } else { "passes over a vector" };
+            writeln!(out, "memory: a system costs {without:.3e} {unit} without, {with:.3e} with it; paused for {pause} systems")?;
         }
         for (i, step) in self.trail.iter().enumerate() {
             let Step { plan, age, making, iteration, iterations, end } = step;
@@ -549,14 +573,31 @@ fn cheapest(classes: impl Iterator<Item = Class>, cost: impl Fn(Class) -> f64) -
     classes.map(|class| (class, cost(class))).reduce(|best, other| if other.1 < best.1 { other } else { best }).map_or(Incomplete, |best| best.0)
 }
 
+/// Work of so many iterations and products with A, in passes over a vector, where nothing is known of A and M.
+/// They are taken for a stencil of seven points and its ILU(0) in plain loops; what the methods cost besides is measured
+/// (benches/shells.c, 16 000 to 64 000 unknowns).
+pub fn work(method: &str, iterations: usize, applies: usize, restart: usize, recycle: usize) -> f64 {
+    const A: f64 = 35.0;
+    const M: f64 = 65.0;
+    let (restart, recycle) = (restart as f64, recycle as f64);
+    // A basis that is half full on average.
+    let arnoldi = |kept: f64| 6.0 * (kept + (restart - kept) / 2.0);
+    let vectors = match method {
+        "gmres" => arnoldi(0.0),
+        "gcrodr" => arnoldi(recycle),
+        "rcg" => 12.0 + 8.0 * recycle,
+        _ => 12.0,
+    };
+    applies as f64 * A + iterations as f64 * (M + vectors)
+}
+
 impl Habit {
-    /// After a solve, with memory or without: a pause where memory costs applies, longer each time; then
-    /// another trial.
-    fn observe(&mut self, remembers: bool, applies: f64) {
-        let average = |old: f64| if old == 0.0 { applies } else { 0.7 * old + 0.3 * applies };
+    /// After a solve, with memory or without: a pause where memory costs more than it saves, longer each time;
+    /// then another trial.
+    fn observe(&mut self, remembers: bool, work: f64) {
+        let average = |old: f64| if old == 0.0 { work } else { 0.7 * old + 0.3 * work };
         if self.without == 0.0 {
-            // The first solve remembers nothing.
-            self.without = applies;
+            self.without = work;
         } else if remembers {
             self.with = average(self.with);
             if self.with > WORTH * self.without {

@@ -6,6 +6,7 @@ use crate::linalg::{kernels, Panel, PanelMut, Space};
 use crate::operator::{Columns, Operator, Trans};
 use crate::runtime::context::LOG_CYCLE;
 use crate::runtime::monitor::{Monitor, Progress, Wish};
+use crate::runtime::profile::{within, Phase};
 use crate::runtime::{Error, Result, Scalar, Stop};
 use super::Report;
 use std::cell::RefCell;
@@ -137,7 +138,7 @@ impl<T: Scalar> Problem<'_, T> {
         }
         self.counts.applies += x.ncols;
         if !self.space.ended() {
-            match self.a.apply(self.space.pool(), Trans::N, x, y.reborrow()) {
+            match within(Phase::Apply, || self.a.apply(self.space.pool(), Trans::N, x, y.reborrow())) {
                 Ok(()) => return,
                 Err(e) => self.space.fail(e),
             }
@@ -176,7 +177,7 @@ impl<T: Scalar> Problem<'_, T> {
             return Ok(());
         };
         self.counts.preconditioner_applies += r.ncols;
-        let done = m.apply(self.space.pool(), Trans::N, r, z.reborrow());
+        let done = within(Phase::Precondition, || m.apply(self.space.pool(), Trans::N, r, z.reborrow()));
         for j in 0..r.ncols {
             if done.is_err() {
                 z.col(j).fill(T::ZERO);
@@ -509,7 +510,7 @@ async fn multiply<T: Scalar>(space: &Space<'_, T>, operator: &Operator<T>, kind:
     if let Some(member) = space.member.as_ref().filter(|member| !member.is_lead()) {
         return member.multiply(kind, x, y).await;
     }
-    if let Err(e) = operator.apply_vector(space.pool(), x, y) {
+    if let Err(e) = within(kind.phase(), || operator.apply_vector(space.pool(), x, y)) {
         space.fail(e);
         y.fill(T::ZERO);
     }

@@ -7,7 +7,7 @@
 //! the compiler turns into whatever vectors the machine has.
 
 use super::{simd, Panel, PanelMut};
-use crate::runtime::{Pool, Scalar, Wide};
+use crate::runtime::{profile, Pool, Scalar, Wide};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use pulp::{Simd, WithSimd};
@@ -136,8 +136,15 @@ pub fn partial_len(n: usize, k: usize) -> usize {
     blocks(n) * k
 }
 
+/// Takes note of so many multiplications with an addition and of entries read or written.
+fn note<T: Scalar>(products: usize, entries: usize) {
+    profile::note(products * if T::IS_COMPLEX { 8 } else { 2 }, entries * size_of::<T>());
+}
+
 /// out[j] = x_j^H y. `partial` has [`partial_len`] entries.
 pub fn inner<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, x: Panel<S>, y: &[T], partial: &mut [T::Wide], out: &mut [T::Wide]) {
+    note::<S>(x.ncols * y.len(), x.ncols * y.len());
+    note::<T>(0, y.len());
     let (n, k) = (y.len(), x.ncols);
     if k == 0 {
         return;
@@ -160,6 +167,8 @@ pub fn inner_pair<S: Scalar<Wide = T::Wide>, T: Scalar>(
     partial: &mut [T::Wide],
     out: &mut [T::Wide],
 ) {
+    note::<S>(2 * x.ncols * y[0].len(), x.ncols * y[0].len());
+    note::<T>(y[0].len(), 2 * y[0].len());
     let (n, k) = (y[0].len(), 2 * x.ncols + 1);
     let partial = &mut partial[..partial_len(n, k)];
     let arch = pulp::Arch::new();
@@ -172,6 +181,8 @@ pub fn inner_pair<S: Scalar<Wide = T::Wide>, T: Scalar>(
 
 /// out[j] = x_j^H (w .* y) with real weights w.
 pub fn weighted_inner<S: Scalar<Wide = T::Wide>, T: Scalar>(x: Panel<S>, w: &[f64], y: &[T], partial: &mut [T::Wide], out: &mut [T::Wide]) {
+    note::<S>(x.ncols * y.len(), x.ncols * y.len());
+    note::<f64>(0, 2 * y.len());
     let (n, k) = (y.len(), x.ncols);
     for b in 0..blocks(n) {
         let rows = b * BLOCK..(b * BLOCK + BLOCK).min(n);
@@ -188,6 +199,7 @@ pub fn weighted_inner<S: Scalar<Wide = T::Wide>, T: Scalar>(x: Panel<S>, w: &[f6
 
 /// x^T y, times real weights if there are any: nothing is conjugated.
 pub fn unconjugated<T: Scalar>(pool: &Pool, x: &[T], w: Option<&[f64]>, y: &[T], partial: &mut [T::Wide]) -> T::Wide {
+    note::<T>(y.len(), 2 * y.len());
     let n = y.len();
     let partial = &mut partial[..blocks(n)];
     pool.chunks(2 * n, partial, 1, |b, out| {
@@ -240,6 +252,8 @@ impl<S: Scalar<Wide = T::Wide>, T: Scalar> WithSimd for AddBlock<'_, S, T> {
 
 /// y <- y + X coef.
 pub fn add<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, x: Panel<S>, coef: &[T], y: &mut [T]) {
+    note::<S>(x.ncols * y.len(), x.ncols * y.len());
+    note::<T>(0, 2 * y.len());
     if x.ncols == 0 {
         return;
     }
@@ -291,6 +305,8 @@ impl<S: Scalar<Wide = T::Wide>, T: Scalar> WithSimd for AddPairBlock<'_, S, T> {
 
 /// y_0 <- y_0 + X c_0 and y_1 <- y_1 + X c_1 in one sweep over X.
 pub fn add_pair<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, x: Panel<S>, coef: [&[T]; 2], y: [&mut [T]; 2]) {
+    note::<S>(2 * x.ncols * y[0].len(), x.ncols * y[0].len());
+    note::<T>(0, 4 * y[0].len());
     let [y, z] = y;
     let arch = pulp::Arch::new();
     pool.chunks2(2 * y.len() * (x.ncols + 2), (y, BLOCK), (z, BLOCK), |b, y, z| {
@@ -312,6 +328,7 @@ pub fn rotate<T: Scalar>(x: &mut [T], n: usize, m: usize, q: &[T], k: usize, scr
 
 /// X <- [X Y] Q in place: as [`rotate`] for the `m` columns of `x` followed by those of `y`.
 pub fn rotate_with<T: Scalar>(x: &mut [T], n: usize, m: usize, y: Panel<T>, q: &[T], k: usize, scratch: &mut [T]) {
+    note::<T>(n * (m + y.ncols) * k, n * (m + y.ncols + k));
     let height = m + y.ncols;
     let q = MatRef::from_column_major_slice(&q[..height * k], height, k);
     for start in (0..n).step_by(ROTATE_ROWS) {
@@ -340,6 +357,7 @@ const ROTATE_ROWS: usize = 1024;
 /// out <- X^H Y, `out` column-major `x.ncols x y.ncols`; for long panels, in the panels' own
 /// precision.
 pub fn gram<T: Scalar>(x: Panel<T>, y: Panel<T>, out: &mut [T]) {
+    note::<T>(x.nrows * x.ncols * y.ncols, x.nrows * (x.ncols + y.ncols));
     let mut out = MatMut::from_column_major_slice_mut(&mut out[..x.ncols * y.ncols], x.ncols, y.ncols);
     for start in (0..x.nrows).step_by(BLOCK) {
         let rows = BLOCK.min(x.nrows - start);
@@ -353,6 +371,7 @@ pub fn gram<T: Scalar>(x: Panel<T>, y: Panel<T>, out: &mut [T]) {
 
 /// Y <- Y + X Q for long panels, `q` column-major `x.ncols x y.ncols`.
 pub fn add_panel<T: Scalar>(x: Panel<T>, q: &[T], mut y: PanelMut<T>) {
+    note::<T>(x.nrows * x.ncols * y.ncols, x.nrows * (x.ncols + 2 * y.ncols));
     if x.ncols == 0 || y.ncols == 0 {
         return;
     }
@@ -369,6 +388,7 @@ pub fn add_panel<T: Scalar>(x: Panel<T>, q: &[T], mut y: PanelMut<T>) {
 
 /// out[j] = x_j^H x_j.
 pub fn squares<S: Scalar>(x: Panel<S>, out: &mut [S::Wide]) {
+    note::<S>(x.nrows * x.ncols, x.nrows * x.ncols);
     let arch = pulp::Arch::new();
     for (j, out) in out.iter_mut().enumerate() {
         let column = &x.data[j * x.ld..][..x.nrows];
@@ -389,11 +409,14 @@ pub fn rotate_len(k: usize) -> usize {
 
 /// y <- alpha y.
 pub fn scale<T: Scalar>(pool: &Pool, alpha: f64, y: &mut [T]) {
+    note::<T>(y.len() / 2, 2 * y.len());
     pool.chunks(2 * y.len(), y, BLOCK, |_, y| y.iter_mut().for_each(|v| *v = v.scale(alpha)));
 }
 
 /// y <- alpha x, rounded to the precision of y.
 pub fn scaled_copy<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, alpha: f64, x: &[T], y: &mut [S]) {
+    note::<T>(y.len() / 2, x.len());
+    note::<S>(0, y.len());
     pool.chunks(2 * y.len(), y, BLOCK, |b, y| {
         y.iter_mut().zip(&x[b * BLOCK..]).for_each(|(v, u)| *v = S::narrow(u.scale(alpha).wide()))
     });
@@ -401,6 +424,7 @@ pub fn scaled_copy<S: Scalar<Wide = T::Wide>, T: Scalar>(pool: &Pool, alpha: f64
 
 /// y <- y + alpha x.
 pub fn axpy<T: Scalar>(pool: &Pool, alpha: T, x: &[T], y: &mut [T]) {
+    note::<T>(y.len(), 3 * y.len());
     pool.chunks(2 * y.len(), y, BLOCK, |b, y| {
         y.iter_mut().zip(&x[b * BLOCK..]).for_each(|(v, u)| *v += *u * alpha)
     });
@@ -408,6 +432,7 @@ pub fn axpy<T: Scalar>(pool: &Pool, alpha: T, x: &[T], y: &mut [T]) {
 
 /// y <- x + beta y.
 pub fn xpby<T: Scalar>(pool: &Pool, x: &[T], beta: T, y: &mut [T]) {
+    note::<T>(y.len(), 3 * y.len());
     pool.chunks(2 * y.len(), y, BLOCK, |b, y| {
         y.iter_mut().zip(&x[b * BLOCK..]).for_each(|(v, u)| *v = *u + *v * beta)
     });
@@ -415,6 +440,7 @@ pub fn xpby<T: Scalar>(pool: &Pool, x: &[T], beta: T, y: &mut [T]) {
 
 /// y <- b - y: a residual from a product.
 pub fn residual<T: Scalar>(pool: &Pool, b: &[T], y: &mut [T]) {
+    note::<T>(y.len() / 2, 3 * y.len());
     pool.chunks(2 * y.len(), y, BLOCK, |i, y| {
         y.iter_mut().zip(&b[i * BLOCK..]).for_each(|(v, u)| *v = *u - *v)
     });

@@ -8,6 +8,7 @@
 
 use super::space::{Reducer, Votes};
 use super::{Panel, PanelMut};
+use crate::runtime::profile::Phase;
 use crate::runtime::{memory, Result, Scalar, Stop, Wide};
 use std::cell::{Cell, RefCell};
 use std::future::{poll_fn, Future};
@@ -20,6 +21,16 @@ pub enum Wanted {
     Operator,
     Preconditioner,
     Sum,
+}
+
+impl Wanted {
+    pub fn phase(self) -> Phase {
+        match self {
+            Wanted::Operator => Phase::Apply,
+            Wanted::Preconditioner => Phase::Precondition,
+            Wanted::Sum => Phase::Reduce,
+        }
+    }
 }
 
 const KINDS: [Wanted; 3] = [Wanted::Operator, Wanted::Preconditioner, Wanted::Sum];

@@ -8,6 +8,7 @@
 use super::lockstep::Member;
 use super::{kernels, Panel};
 use crate::runtime::context::{Reduce, Reduction};
+use crate::runtime::profile::{within, Phase};
 use crate::runtime::{memory, Context, Error, Pool, Result, Scalar, Stop, Wide};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl Votes {
         for (slot, wish) in raw[count + 1..].iter_mut().zip(self.wishes.get()) {
             *slot = wish as u8 as f64;
         }
-        if let Err(e) = reduce.reduce(Reduction::Sum, raw) {
+        if let Err(e) = within(Phase::Reduce, || reduce.reduce(Reduction::Sum, raw)) {
             self.fail(e);
             return self.ended.set(true);
         }
@@ -183,7 +184,7 @@ impl<'a, T: Scalar> Space<'a, T> {
             let room = &mut room[..x.ncols * y.ncols];
             // This rank may have no rows.
             room.fill(T::ZERO);
-            kernels::gram(x, y, room);
+            within(Phase::Inner, || kernels::gram(x, y, room));
             return out.iter_mut().zip(&*room).for_each(|(v, u)| *v = u.wide());
         }
         for j in 0..y.ncols {
@@ -193,6 +194,10 @@ impl<'a, T: Scalar> Space<'a, T> {
 
     /// out <- X^H y over this rank's entries; to be summed by [`Space::sum`].
     pub fn local<S: Scalar<Wide = T::Wide>>(&self, x: Panel<S>, y: &[T], out: &mut [T::Wide]) {
+        within(Phase::Inner, || self.products(x, y, out));
+    }
+
+    fn products<S: Scalar<Wide = T::Wide>>(&self, x: Panel<S>, y: &[T], out: &mut [T::Wide]) {
         let mut scratch = self.scratch.borrow_mut();
         let scratch = &mut **scratch;
         let out = &mut out[..x.ncols];
@@ -217,7 +222,7 @@ impl<'a, T: Scalar> Space<'a, T> {
     pub fn local_unconjugated(&self, x: &[T], y: &[T]) -> T::Wide {
         if T::IS_COMPLEX {
             let mut scratch = self.scratch.borrow_mut();
-            return kernels::unconjugated(&self.context.pool, x, self.weights, y, &mut scratch.partial);
+            return within(Phase::Inner, || kernels::unconjugated(&self.context.pool, x, self.weights, y, &mut scratch.partial));
         }
         let mut out = [<T::Wide as Scalar>::ZERO];
         self.local(Panel::column(x), y, &mut out);
@@ -229,7 +234,7 @@ impl<'a, T: Scalar> Space<'a, T> {
     pub fn local_pair<S: Scalar<Wide = T::Wide>>(&self, x: Panel<S>, y: [&[T]; 2], out: &mut [T::Wide]) {
         if self.is_euclidean() {
             let mut scratch = self.scratch.borrow_mut();
-            return kernels::inner_pair(&self.context.pool, x, y, &mut scratch.partial, out);
+            return within(Phase::Inner, || kernels::inner_pair(&self.context.pool, x, y, &mut scratch.partial, out));
         }
         self.local(x, y[0], out);
         self.local(x, y[1], &mut out[x.ncols..]);
@@ -314,7 +319,7 @@ impl<'a, T: Scalar> Space<'a, T> {
         }
         let mut largest = [x.iter().fold(0.0f64, |m, v| m.max(v.modulus()))];
         if let Some(reduce) = &self.reduce {
-            reduce.reduce(Reduction::Max, &mut largest)?;
+            within(Phase::Reduce, || reduce.reduce(Reduction::Max, &mut largest))?;
             self.scratch.borrow_mut().reductions += 1;
         }
         let largest = largest[0];
@@ -336,7 +341,7 @@ pub fn vote(context: &Context, failure: Option<Error>) -> Result<()> {
     };
     let mut raw = [0.0; Votes::SLOTS];
     raw[0] = failure.is_some() as u8 as f64;
-    reduce.reduce(Reduction::Sum, &mut raw)?;
+    within(Phase::Reduce, || reduce.reduce(Reduction::Sum, &mut raw))?;
     settled(failure, raw[0] != 0.0)
 }
 
@@ -344,7 +349,7 @@ pub fn vote(context: &Context, failure: Option<Error>) -> Result<()> {
 pub fn largest(context: &Context, v: f64) -> Result<f64> {
     let mut all = [v];
     if let Some(reduce) = context.reduce_hook() {
-        reduce.reduce(Reduction::Max, &mut all)?;
+        within(Phase::Reduce, || reduce.reduce(Reduction::Max, &mut all))?;
     }
     Ok(all[0])
 }

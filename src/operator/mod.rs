@@ -23,7 +23,7 @@ pub use dense::Order;
 pub use symmetric::Triangle;
 
 use crate::linalg::{Panel, PanelMut};
-use crate::runtime::{memory, Context, Error, Pool, Result, Scalar};
+use crate::runtime::{memory, profile, Context, Error, Pool, Result, Scalar};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
@@ -122,6 +122,21 @@ pub trait Body<T: Scalar> {
         let _ = key;
         None
     }
+
+    /// Whether it applies other operators, which account for their own work.
+    fn is_composed(&self) -> bool {
+        false
+    }
+}
+
+/// Takes note of an apply to so many columns. A group of columns reads the entries once, each with an index.
+fn account<T: Scalar>(body: &dyn Body<T>, rows_and_columns: usize, count: usize) {
+    let known = |key: &str, otherwise: usize| body.count(key).map_or(otherwise, |v| v as usize);
+    let reads = known("entries", 0).saturating_mul(known("passes", 1));
+    let flops = reads.saturating_mul(count * if T::IS_COMPLEX { 8 } else { 2 });
+    let width = known("entry_bytes", size_of::<T>()) + 4;
+    let bytes = reads.saturating_mul(width * count.div_ceil(columns::AT_ONCE));
+    profile::note(flops, bytes.saturating_add(rows_and_columns.saturating_mul(count * size_of::<T>())));
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -256,7 +271,14 @@ impl<T: Scalar> Operator<T> {
         if x.ncols == 0 {
             return Ok(());
         }
-        self.with_body(|body| body.apply(pool, trans, x, y))
+        let count = x.ncols;
+        self.with_body(|body| {
+            body.apply(pool, trans, x, y)?;
+            if !body.is_composed() {
+                account(body, rows + cols, count);
+            }
+            Ok(())
+        })
     }
 
     /// y <- A x for one vector.

@@ -99,6 +99,13 @@ pub enum Stop {
     Precision = 8,
 }
 
+/// How a solve ended, if no error did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Converged,
+    Stopped(Stop),
+}
+
 impl Stop {
     /// One sentence for `rkn_last_error`.
     pub fn sentence(self) -> &'static str {

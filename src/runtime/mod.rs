@@ -9,11 +9,12 @@ pub mod monitor;
 pub mod options;
 pub mod panics;
 pub mod pool;
+pub mod profile;
 pub mod random;
 pub mod scalar;
 
 pub use archive::Archive;
 pub use context::Context;
-pub use error::{Error, Result, Stop};
+pub use error::{Error, Outcome, Result, Stop};
 pub use pool::Pool;
 pub use scalar::{Kind, Scalar, Wide};

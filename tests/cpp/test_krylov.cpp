@@ -178,6 +178,19 @@ static void callables() {
         CHECK_CARRIES(oops, s.solve(A, P.b, x), "monitor");
         s.clear_monitor();
         CHECK(s.solve(A, P.b, x).converged());
+        // events: phases nest, and products are as many as counted
+        int depth = 0, products = 0, wrong = 0;
+        s.set_events([&](rkn_event event, bool begins, double flops, double) {
+            depth += begins ? 1 : -1;
+            wrong += depth < 0 || (begins && flops != 0) || (begins && depth == 1) != (begins && event == RKN_EVENT_SOLVE);
+            products += begins && event == RKN_EVENT_APPLY;
+        });
+        r = s.solve(A, P.b, x);
+        CHECK(depth == 0 && wrong == 0 && products == s.get_int("applies"));
+        s.set_events([&](rkn_event, bool, double, double) { throw oops{"events"}; });
+        CHECK_CARRIES(oops, s.solve(A, P.b, x), "events");
+        s.clear_events();
+        CHECK(s.solve(A, P.b, x).converged() && depth == 0);
         // convergence test
         s.set_converged([](std::int64_t iteration, double norm, double target) { return norm <= target || iteration >= 4; });
         s.forget();

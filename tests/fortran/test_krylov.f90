@@ -13,6 +13,13 @@ module krylov_callbacks
     procedure :: observe => watch
   end type watcher
 
+  type, extends(rkn_events) :: stopwatch
+    integer :: depth = 0, products = 0, wrong = 0
+    real(real64) :: flops = 0
+  contains
+    procedure :: event => take
+  end type stopwatch
+
   ! Calls the solver that is running.
   type, extends(rkn_monitor) :: intruder
     type(rkn_krylov_t) :: solver
@@ -48,6 +55,22 @@ module krylov_callbacks
   integer :: raw_calls = 0, released = 0
 
 contains
+
+  subroutine take(self, event, begins, flops, bytes)
+    class(stopwatch), intent(inout) :: self
+    integer, intent(in) :: event
+    logical, intent(in) :: begins
+    real(real64), intent(in) :: flops, bytes
+    if (begins) then
+      if ((self%depth == 0) .neqv. (event == RKN_EVENT_SOLVE)) self%wrong = self%wrong + 1
+      if (flops > 0 .or. bytes > 0) self%wrong = self%wrong + 1
+      if (event == RKN_EVENT_APPLY) self%products = self%products + 1
+      self%depth = self%depth + 1
+    else
+      self%depth = self%depth - 1
+      if (event == RKN_EVENT_SOLVE) self%flops = flops
+    end if
+  end subroutine take
 
   subroutine watch(self, progress, stop)
     class(watcher), intent(inout) :: self
@@ -160,6 +183,7 @@ program test_krylov
   call sequence()
   call stopped_short()
   call monitors()
+  call events()
   call monitor_reentry()
   call convergence_tests()
   call inner_products()
@@ -452,6 +476,26 @@ contains
     call s%destroy()
     call expect(released == 1, "let go with the solver")
   end subroutine monitors
+
+  subroutine events()
+    type(rkn_krylov_t) :: s
+    type(stopwatch), target :: e
+    integer :: seen
+    integer(int64) :: applies, flops
+    call s%create("cg")
+    call s%set_events(e)
+    call s%solve(K, b, x)
+    call s%get("applies", applies)
+    call s%get("flops", flops)
+    call expect(e%depth == 0 .and. e%wrong == 0, "phases nest")
+    call expect(e%products == applies .and. applies > 0, "one event a product")
+    call expect(abs(e%flops - real(flops, real64)) < 0.5_real64 .and. flops > 0, "the flops of the whole solve")
+    seen = e%products
+    call s%set_events()
+    call s%solve(K, b, x)
+    call expect(e%products == seen, "without events again")
+    call s%destroy()
+  end subroutine events
 
   subroutine monitor_reentry()
     type(rkn_krylov_t) :: s

@@ -189,6 +189,25 @@ end
     @test length(measures) == count
 end
 
+@testset "events" begin
+    n = 300
+    A, b = Operator(poisson(n)), ones(n)
+    s = Krylov(:cg; rtol = 1e-10)
+    depth, products, whole = Ref(0), Ref(0), Ref(0.0)
+    set_events!(s) do event, begins, flops, bytes
+        @test !begins || (depth[] == 0) == (event == Reknit.EVENT_SOLVE)
+        depth[] += begins ? 1 : -1
+        products[] += begins && event == Reknit.EVENT_APPLY
+        event == Reknit.EVENT_SOLVE && (whole[] = flops)
+    end
+    @test converged(solve(s, A, b)[2])
+    @test depth[] == 0 && products[] == s[:applies] > 0 && whole[] == s[:flops] > 0
+    set_events!(nothing, s)
+    count = products[]
+    solve(s, A, b)
+    @test products[] == count
+end
+
 @testset "exceptions come across" begin
     n = 50
     b = ones(n)

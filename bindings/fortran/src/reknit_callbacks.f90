@@ -15,10 +15,10 @@ module reknit_callbacks
   public :: rkn_linear_map_f32, rkn_linear_map_f64, rkn_linear_map_c32, rkn_linear_map_c64
   public :: rkn_inner_product, rkn_inner_f32, rkn_inner_f64, rkn_inner_c32, rkn_inner_c64
   public :: rkn_prolongation, rkn_prolongation_f32, rkn_prolongation_f64, rkn_prolongation_c32, rkn_prolongation_c64
-  public :: rkn_monitor, rkn_convergence_test, rkn_reduction, rkn_log, rkn_refresh
+  public :: rkn_monitor, rkn_events, rkn_convergence_test, rkn_reduction, rkn_log, rkn_refresh
   public :: scalar_of, keep, handed_over
   public :: call_apply, call_inner, call_prolongate, call_monitor, call_converged, call_reduce, call_log, call_refresh
-  public :: call_release
+  public :: call_release, call_events
 
   type, abstract :: rkn_callback
   end type rkn_callback
@@ -101,6 +101,12 @@ module reknit_callbacks
   contains
     procedure(observe), deferred :: observe
   end type rkn_monitor
+
+  ! Is told when the phases of a solve (RKN_EVENT_...) begin and end; flops and bytes are those in between.
+  type, abstract, extends(rkn_callback) :: rkn_events
+  contains
+    procedure(take_event), deferred :: event
+  end type rkn_events
 
   ! The program's own convergence test; converged is .false. on entry.
   type, abstract, extends(rkn_callback) :: rkn_convergence_test
@@ -233,6 +239,14 @@ module reknit_callbacks
       type(rkn_progress), intent(in) :: progress
       logical, intent(inout) :: stop
     end subroutine observe
+
+    subroutine take_event(self, event, begins, flops, bytes)
+      import :: rkn_events, real64
+      class(rkn_events), intent(inout) :: self
+      integer, intent(in) :: event
+      logical, intent(in) :: begins
+      real(real64), intent(in) :: flops, bytes
+    end subroutine take_event
 
     subroutine test(self, iteration, residual_norm, target, converged, stat)
       import :: rkn_convergence_test, int64, real64
@@ -461,6 +475,18 @@ contains
     end select
     stat = merge(1_c_int32_t, 0_c_int32_t, stop)
   end function call_monitor
+
+  recursive subroutine call_events(user, event, begins, flops, bytes) bind(c, name="")
+    type(c_ptr), value :: user
+    integer(c_int32_t), value :: event, begins
+    real(c_double), value :: flops, bytes
+    type(box_t), pointer :: box
+    call c_f_pointer(user, box)
+    select type (events => box%object)
+    class is (rkn_events)
+      call events%event(int(event), begins /= 0, flops, bytes)
+    end select
+  end subroutine call_events
 
   recursive function call_converged(user, iteration, residual_norm, target, converged) bind(c, name="") result(stat)
     type(c_ptr), value :: user

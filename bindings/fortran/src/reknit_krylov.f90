@@ -30,6 +30,8 @@ module reknit_krylov
     procedure, nopass :: option
     procedure, private :: set_monitor_object, set_monitor_raw
     generic :: set_monitor => set_monitor_object, set_monitor_raw
+    procedure, private :: set_events_object, set_events_raw
+    generic :: set_events => set_events_object, set_events_raw
     procedure, private :: set_converged_object, set_converged_raw
     generic :: set_converged => set_converged_object, set_converged_raw
     procedure, private :: set_inner_object, set_inner_raw
@@ -256,6 +258,34 @@ contains
     call outcome%take(rkn_krylov_set_monitor(self%handle, monitor, user, release))
     call settle(outcome, stat, errmsg)
   end subroutine set_monitor_raw
+
+  recursive subroutine set_events_object(self, events, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    class(rkn_events), optional, target, intent(inout) :: events
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    type(c_ptr) :: user
+    if (present(events)) then
+      user = keep(events)
+      call outcome%take(rkn_krylov_set_events(self%handle, c_funloc(call_events), user, c_funloc(call_release)))
+      call handed_over(user, outcome%good())
+    else
+      call outcome%take(rkn_krylov_set_events(self%handle, c_null_funptr, c_null_ptr, c_null_funptr))
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine set_events_object
+
+  recursive subroutine set_events_raw(self, events, user, release, stat, errmsg)
+    class(rkn_krylov_t), intent(in) :: self
+    type(c_funptr), value :: events, release
+    type(c_ptr), value :: user
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_krylov_set_events(self%handle, events, user, release))
+    call settle(outcome, stat, errmsg)
+  end subroutine set_events_raw
 
   recursive subroutine set_converged_object(self, test, stat, errmsg)
     class(rkn_krylov_t), intent(in) :: self

@@ -81,4 +81,8 @@ impl<T: Scalar> Body<T> for Adjoint<T> {
     fn count(&self, key: &str) -> Option<i64> {
         (key == "entries").then(|| entries_of(self.parts())).flatten()
     }
+
+    fn is_composed(&self) -> bool {
+        true
+    }
 }

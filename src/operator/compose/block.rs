@@ -149,4 +149,8 @@ impl<T: Scalar> Body<T> for Block<T> {
     fn count(&self, key: &str) -> Option<i64> {
         (key == "entries").then(|| entries_of(&self.parts)).flatten()
     }
+
+    fn is_composed(&self) -> bool {
+        true
+    }
 }

@@ -61,4 +61,8 @@ impl<T: Scalar> Body<T> for Product<T> {
     fn describe(&self) -> String {
         format!("product({}, {})", self.parts[0].describe(), self.parts[1].describe())
     }
+
+    fn is_composed(&self) -> bool {
+        true
+    }
 }

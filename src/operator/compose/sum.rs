@@ -73,4 +73,8 @@ impl<T: Scalar> Body<T> for Sum<T> {
     fn count(&self, key: &str) -> Option<i64> {
         (key == "entries").then(|| entries_of(&self.parts)).flatten()
     }
+
+    fn is_composed(&self) -> bool {
+        true
+    }
 }

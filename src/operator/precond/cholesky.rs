@@ -201,6 +201,7 @@ impl<T: Scalar> Part<T> for Cholesky<T> {
     fn count(&self, key: &str) -> Option<i64> {
         match key {
             "flops" => Some(self.fronts.flops()),
+            "passes" => Some(2),
             "negative_pivots" => Some(self.pivots.iter().filter(|d| **d < 0.0).count() as i64),
             "regularised_pivots" => Some(self.regularised as i64),
             _ => None,

@@ -81,7 +81,7 @@ impl<T: Scalar, S: Scalar<Wide = T::Wide>> Part<T> for InSingle<S> {
     }
 
     fn count(&self, key: &str) -> Option<i64> {
-        self.part.count(key)
+        if key == "entry_bytes" { Some(size_of::<S>() as i64) } else { self.part.count(key) }
     }
 }
 

@@ -26,7 +26,7 @@ export Context, Operator, Preconditioner, Krylov, Stats, ColumnStats, ReknitErro
 export solve!, solve, prepare!, converged, column_stats, history, forget!
 export changed!, set_refresh!, set_values!, nullspace!, block
 export set_space!, truncate!, prolongate!, load!, mark!, rollback!, ritz_values
-export set_options!, set_monitor!, set_converged!, set_inner!, set_weights!, set_scaling!
+export set_options!, set_monitor!, set_events!, set_converged!, set_inner!, set_weights!, set_scaling!
 export set_log!, set_reduce!, interrupt!
 export start!, start_prepare!, next!, cancel!, set_reduce_request!
 export sequence_order, sequence_length

@@ -52,6 +52,12 @@ log_trampoline() = @cfunction(call_log, Cvoid, (Ptr{Cvoid}, Int32, Cstring))
 call_monitor(user::Ptr{Cvoid}, progress::Ptr{LibReknit.RknProgress}) = run_callback(user, progress)
 monitor_trampoline() = @cfunction(call_monitor, Int32, (Ptr{Cvoid}, Ptr{LibReknit.RknProgress}))
 
+function call_events(user::Ptr{Cvoid}, event::Int32, begins::Int32, flops::Float64, bytes::Float64)
+    run_callback(user, event, begins, flops, bytes)
+    return nothing
+end
+events_trampoline() = @cfunction(call_events, Cvoid, (Ptr{Cvoid}, Int32, Int32, Float64, Float64))
+
 call_converged(user::Ptr{Cvoid}, iteration::Int64, residual_norm::Float64, target::Float64, accept::Ptr{Int32}) =
     run_callback(user, iteration, residual_norm, target, accept)
 converged_trampoline() = @cfunction(call_converged, Int32,

@@ -15,6 +15,22 @@ monitor_callback(::Nothing) = nothing
 monitor_callback(f) = progress -> Int32(f(unsafe_load(progress)) === true)
 
 """
+    set_events!(f, s)
+
+`f(event, begins, flops, bytes)` is called at the begin and the end of each phase of a solve, for a profiler of the
+program's own: `event` is one of `Reknit.EVENT_SOLVE`, `EVENT_SETUP`, `EVENT_APPLY`, `EVENT_PRECONDITION`, `EVENT_INNER`,
+`EVENT_REDUCE`; `flops` and `bytes` are those of the library in between. `nothing` removes it.
+"""
+set_events!(f, s::Krylov) =
+    register!(s, :events, LibReknit.rkn_krylov_set_events, events_trampoline(), events_callback(f))
+
+events_callback(::Nothing) = nothing
+events_callback(f) = function (event, begins, flops, bytes)
+    f(event, begins != 0, flops, bytes)
+    return Int32(0)
+end
+
+"""
     set_converged!(f, s)
 
 `f(iteration, residual_norm, target)` decides whether the solve has converged: `true` accepts the iterate. `nothing`

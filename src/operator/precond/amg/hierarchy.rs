@@ -267,6 +267,7 @@ impl<S: Scalar> Hierarchy<S> {
         match key {
             "levels" => Some(self.levels.len() as i64),
             "level_entries" => Some(self.level_entries() as i64),
+            "passes" => Some(self.settings.smoother.passes() as i64),
             _ => None,
         }
     }

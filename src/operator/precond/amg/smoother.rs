@@ -41,6 +41,14 @@ impl Smoother {
         }
     }
 
+    /// How often a cycle reads the matrix of a level, its residual included.
+    pub fn passes(&self) -> usize {
+        match self {
+            Smoother::Chebyshev { degree, .. } => 2 * degree,
+            Smoother::Sor { sweeps, .. } => 2 * sweeps + 1,
+        }
+    }
+
     /// x <- what relaxation makes of a zero guess; r <- b - A x.
     pub fn before<S: Scalar>(self, pool: &Pool, system: System<S>, b: &[S], x: &mut [S], r: &mut [S]) {
         match self {
