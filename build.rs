@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// One pass a noun, so that types and functions stand together.
-const NOUNS: [(&str, &str); 9] = [
+const NOUNS: [(&str, &str); 11] = [
     ("status.rs", "Statuses and tags"),
     ("library.rs", "The library"),
     ("callback.rs", "Callbacks: user first; 0 is fine"),
@@ -14,6 +14,8 @@ const NOUNS: [(&str, &str); 9] = [
     ("learned.rs", "What a Krylov solver has learned"),
     ("reverse.rs", "Solving by requests (reverse communication)"),
     ("sequence.rs", "The order of a sequence"),
+    ("geometry.rs", "What transport costs"),
+    ("sinkhorn.rs", "Entropic optimal transport"),
 ];
 
 const HEAD: &str = include_str!("include/reknit.h.head");

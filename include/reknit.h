@@ -122,6 +122,16 @@ typedef int32_t rkn_request_kind;
 #define RKN_REQUEST_REDUCE 3
 #define RKN_REQUEST_USER 100
 
+// What a solver does, as rkn_event_fn is told: a whole solve, and within it its set-ups, products with A, uses of M,
+// inner products of this rank's entries, sums over ranks. What is left is updates of vectors.
+typedef int32_t rkn_event;
+#define RKN_EVENT_SOLVE 0
+#define RKN_EVENT_SETUP 1
+#define RKN_EVENT_APPLY 2
+#define RKN_EVENT_PRECONDITION 3
+#define RKN_EVENT_INNER 4
+#define RKN_EVENT_REDUCE 5
+
 
 /* ---- The library ----------------------------------------------------------------------------- */
 
@@ -160,7 +170,7 @@ const char *rkn_last_error(void);
 
 // The reference page of all options and results of one noun, as Markdown.
 //
-// noun: "context", "operator", "preconditioner", "krylov" or "sequence".
+// noun: "context", "operator", "preconditioner", "krylov", "sequence" or "sinkhorn".
 // buf: gets at most `cap` bytes, the closing NUL included; may be NULL if cap is 0.
 // need: gets the bytes wanted, NUL included, also if cap is too small; may be NULL. With cap 0 and need
 // given the call only measures.
@@ -215,7 +225,7 @@ typedef int32_t (*rkn_inner_fn)(void *user,
 typedef struct rkn_progress {
   // Bytes of this struct.
   int64_t size;
-  // 1: a Krylov solver.
+  // 1: a Krylov solver; 2: a transport solver.
   int32_t solver;
   // 1: iterating.
   int32_t phase;
@@ -236,6 +246,10 @@ typedef struct rkn_progress {
 // (RKN_STOP_MONITOR, on all ranks).
 typedef int32_t (*rkn_monitor_fn)(void *user, const struct rkn_progress *progress);
 
+// Told of the begin (`begins` is 1) and the end (0) of each phase of a solve, on its thread; phases nest. `flops` and
+// `bytes` are those of the library since the begin, 0 at the begin itself: what the caller's callbacks do is not known.
+typedef void (*rkn_event_fn)(void *user, rkn_event event, int32_t begins, double flops, double bytes);
+
 // The caller's own convergence test: sets `*converged` to 1 to accept, 0 to go on. Over several
 // ranks it holds when it holds on all, at the price of a reduction a test. It replaces
 // residual_norm <= target. Return 0; other values end the solve
@@ -249,6 +263,10 @@ typedef int32_t (*rkn_converged_fn)(void *user,
 // y <- the vector x of `n` entries on another mesh, `n_new` entries; both of the solver's scalar. 0: done;
 // other values end the call with RKN_ERR_CALLBACK.
 typedef int32_t (*rkn_prolongate_fn)(void *user, int64_t n, const void *x, int64_t n_new, void *y);
+
+// Writes row i of a cost: `row` has room for `m` doubles, all to be finite. 0: done; other values end the call with
+// RKN_ERR_CALLBACK.
+typedef int32_t (*rkn_cost_row_fn)(void *user, int64_t i, int64_t m, double *row);
 
 /* ---- Context --------------------------------------------------------------------------------- */
 
@@ -752,6 +770,15 @@ rkn_status rkn_krylov_set_converged(rkn_krylov *s,
                                     void *user,
                                     rkn_release_fn release);
 
+// Tells the host's own profiler when phases of a solve begin and end; see rkn_event_fn.
+//
+// events: NULL turns them off. user, release: as in rkn_krylov_set_monitor.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+rkn_status rkn_krylov_set_events(rkn_krylov *s,
+                                 rkn_event_fn events,
+                                 void *user,
+                                 rkn_release_fn release);
+
 // Sets the local inner products; see rkn_inner_fn. For shared degrees of freedom, mass matrices
 // and vectors with ghost entries. Throws the memory away; excludes weights. The methods cocg and cocr, which
 // need x^T y, cannot take it from a product x^H y of complex numbers, and their solves refuse it.
@@ -1138,6 +1165,234 @@ rkn_status rkn_sequence_length(const rkn_context *ctx,
                                int64_t ld,
                                const int64_t *order,
                                double *length);
+
+/* ---- What transport costs -------------------------------------------------------------------- */
+
+// What transport costs: a matrix, two clouds of points, a grid, a pattern of allowed entries, or rows that the caller
+// writes. Solvers keep what they need of it, so it may be destroyed first.
+typedef struct rkn_geometry rkn_geometry;
+
+// A dense cost C, n x m.
+//
+// scalar: RKN_F64 or RKN_F32. order: RKN_COLUMN_MAJOR or RKN_ROW_MAJOR. C: entry (i, j) at i + j * ld, or at i * ld + j for
+// row-major; all finite, of any sign. ld: leading dimension, at least n (m for row-major). memory: RKN_BORROW:
+// C outlives the geometry and every solver that last solved with it, and does not change.
+// out: gets the handle, to be freed by rkn_geometry_destroy.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SCALAR (complex), RKN_ERR_SIZE (also n or m is 0), RKN_ERR_ARGUMENT,
+// RKN_ERR_NONFINITE, RKN_ERR_MEMORY.
+rkn_status rkn_geometry_create_matrix(const rkn_context *ctx,
+                                      rkn_scalar scalar,
+                                      int64_t n,
+                                      int64_t m,
+                                      rkn_order order,
+                                      const void *C,
+                                      int64_t ld,
+                                      rkn_memory memory,
+                                      rkn_geometry **out);
+
+// The cost of going from points x_i to points y_j: (sum_k w_k |x_k - y_k|^p)^(q/p). Takes no memory beyond the points.
+//
+// d: coordinates of a point. n, x, ldx: d x n, column-major with leading dimension ldx >= d, a column a point. m, y,
+// ldy: the same of the others. Copied; all finite.
+// p, q: 2 and 2 is the squared Euclidean distance, 2 and 1 the Euclidean, 1 and 1 the taxicab; both positive.
+// weights: d positive numbers w, NULL for ones. periods: d numbers, the length of the box along each axis, 0 where
+// space does not close; NULL for none. Distances are then to the nearest image.
+// out: as in rkn_geometry_create_matrix. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE, RKN_ERR_ARGUMENT,
+// RKN_ERR_NONFINITE, RKN_ERR_MEMORY.
+rkn_status rkn_geometry_create_points(const rkn_context *ctx,
+                                      int64_t d,
+                                      int64_t n,
+                                      const double *x,
+                                      int64_t ldx,
+                                      int64_t m,
+                                      const double *y,
+                                      int64_t ldy,
+                                      double p,
+                                      double q,
+                                      const double *weights,
+                                      const double *periods,
+                                      rkn_geometry **out);
+
+// A regular grid of cells in one to three dimensions, from which mass goes to the same grid at the cost
+// sum_k (h_k |i_k - j_k|)^p. Takes no memory beyond a table an axis.
+//
+// d: 1, 2 or 3. size: d numbers of cells; the last axis runs fastest. h: d positive lengths of a cell, NULL for ones.
+// periodic: d flags, 1 where an axis closes; NULL for none. p: positive.
+// The cost is n x n with n the product of the sizes. out, errors: as in rkn_geometry_create_points.
+rkn_status rkn_geometry_create_grid(const rkn_context *ctx,
+                                    int64_t d,
+                                    const int64_t *size,
+                                    const double *h,
+                                    const int32_t *periodic,
+                                    double p,
+                                    rkn_geometry **out);
+
+// Costs of allowed entries, in compressed rows; all other entries are forbidden.
+//
+// n, m: the shape. index, base: kind and first number of the indices. rowptr: n + 1 offsets; colind: column indices, each
+// at most once a row, in any order; C: their costs, finite. Copied.
+// out: as in rkn_geometry_create_matrix. Errors: those, and RKN_ERR_INDEX.
+rkn_status rkn_geometry_create_sparse(const rkn_context *ctx,
+                                      int64_t n,
+                                      int64_t m,
+                                      rkn_index index,
+                                      int32_t base,
+                                      const void *rowptr,
+                                      const void *colind,
+                                      const double *C,
+                                      rkn_geometry **out);
+
+// A cost whose rows a callback of the caller writes, each time they are needed.
+//
+// n, m: the shape. row: see rkn_cost_row_fn; called on the thread that solves. user: passed back to it. release: called
+// once with `user` when the geometry is let go for good; may be NULL. After a failure of this function it is not called.
+// out: as in rkn_geometry_create_matrix. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE.
+rkn_status rkn_geometry_create_callback(const rkn_context *ctx,
+                                        int64_t n,
+                                        int64_t m,
+                                        rkn_cost_row_fn row,
+                                        void *user,
+                                        rkn_release_fn release,
+                                        rkn_geometry **out);
+
+// Frees a geometry. NULL and dead handles are ignored.
+void rkn_geometry_destroy(rkn_geometry *G);
+
+// The shape of the cost.
+//
+// n, m: get its rows and columns; either may be NULL. Errors: RKN_ERR_NULL, RKN_ERR_HANDLE.
+rkn_status rkn_geometry_shape(const rkn_geometry *G, int64_t *n, int64_t *m);
+
+/* ---- Entropic optimal transport -------------------------------------------------------------- */
+
+// A transport solver that remembers: the potentials of one problem are where the next begins.
+typedef struct rkn_sinkhorn rkn_sinkhorn;
+
+// Makes a solver of min <C, P> + epsilon sum P (log P - 1) with P 1 = a, P^T 1 = b, P >= 0.
+//
+// ctx: rules the solves: threads, log, interrupt.
+// method: "auto", a path of epsilon with Newton's steps; "sinkhorn", plain iterations; "sns", Sinkhorn-Newton-Sparse as
+// published. Fixed for the handle's life.
+// out: gets the handle, to be freed by rkn_sinkhorn_destroy.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_KEY (unknown method).
+// Sources: Cuturi 2013 (arXiv 1306.0895); sns, Tang et al. 2024 (arXiv 2401.12253); auto, Schmitzer 2019 (arXiv 1610.06519) and
+// the semi-dual Newton steps of Brauer et al. 2017 (arXiv 1710.06635), sparsified as in Tang et al.
+rkn_status rkn_sinkhorn_create(const rkn_context *ctx,
+                               const char *method,
+                               rkn_sinkhorn **out);
+
+// Frees a solver. NULL and dead handles are ignored.
+void rkn_sinkhorn_destroy(rkn_sinkhorn *s);
+
+// Sets an integer option; the keys are in rkn_option_reference("sinkhorn", ...).
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY (unknown, wrong type, or not used by the
+// method), RKN_ERR_ARGUMENT (out of range).
+rkn_status rkn_sinkhorn_set_int(rkn_sinkhorn *s, const char *key, int64_t value);
+
+// Sets a real option, such as "epsilon" or "tolerance"; otherwise as rkn_sinkhorn_set_int. NaN and infinity are
+// RKN_ERR_NONFINITE.
+rkn_status rkn_sinkhorn_set_real(rkn_sinkhorn *s,
+                                 const char *key,
+                                 double value);
+
+// Sets an option from text: a word such as "max", or the text of a number; otherwise as rkn_sinkhorn_set_real.
+rkn_status rkn_sinkhorn_set_string(rkn_sinkhorn *s,
+                                   const char *key,
+                                   const char *value);
+
+// Sets several options from one text, "epsilon=1e-3 epsilon_relative=max". All are taken, or none.
+//
+// Errors: as rkn_sinkhorn_set_string.
+rkn_status rkn_sinkhorn_set_options(rkn_sinkhorn *s, const char *options);
+
+// Reads an integer result or option: "iterations", "newton_steps", "levels", ...
+//
+// value: written on success only. May be called from the solver's own callbacks.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_KEY.
+rkn_status rkn_sinkhorn_get_int(const rkn_sinkhorn *s, const char *key, int64_t *value);
+
+// Reads a real result or option: "cost", "dual", "marginal_error", "passes", ...; integers are converted. Otherwise as
+// rkn_sinkhorn_get_int.
+rkn_status rkn_sinkhorn_get_real(const rkn_sinkhorn *s,
+                                 const char *key,
+                                 double *value);
+
+// Reads any result or option as text.
+//
+// buf, cap, need: as in rkn_option_reference. Otherwise as rkn_sinkhorn_get_int.
+rkn_status rkn_sinkhorn_get_string(const rkn_sinkhorn *s,
+                                   const char *key,
+                                   char *buf,
+                                   int64_t cap,
+                                   int64_t *need);
+
+// Sets a monitor, called after each iteration and each Newton step with the L1 error of the columns; see
+// rkn_monitor_fn. `applies` counts passes.
+//
+// monitor: NULL takes it away. user: passed back to it. release: called once with `user` when the monitor is let go;
+// may be NULL.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+rkn_status rkn_sinkhorn_set_monitor(rkn_sinkhorn *s,
+                                    rkn_monitor_fn monitor,
+                                    void *user,
+                                    rkn_release_fn release);
+
+// Finds the plan between a and b.
+//
+// G: the cost, n x m; kept until the next solve. a, b: n and m masses, not negative, of one sum to 1e-8 of it; points
+// without mass get none. Not kept.
+// Returns RKN_OK if the errors of both marginals, recomputed from the potentials, meet the tolerance;
+// RKN_STOP_ITERATIONS (max_passes), _TIME, _MONITOR, _INTERRUPT, _STAGNATION with the best potentials;
+// RKN_STOP_INFEASIBLE where a point with mass has no allowed way.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT (a negative mass, unequal masses),
+// RKN_ERR_NONFINITE, RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
+rkn_status rkn_sinkhorn_solve(rkn_sinkhorn *s,
+                              const rkn_geometry *G,
+                              const double *a,
+                              const double *b);
+
+// Throws away what earlier solves taught; options stay.
+//
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY.
+rkn_status rkn_sinkhorn_forget(rkn_sinkhorn *s);
+
+// The potentials of the last solve: P_ij = exp((f_i + g_j - C_ij) / epsilon). -infinity where a point has no mass.
+//
+// f, g: room for n and m numbers; either may be NULL.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (nothing has been solved yet).
+rkn_status rkn_sinkhorn_potentials(const rkn_sinkhorn *s,
+                                   double *f,
+                                   double *g);
+
+// Y <- P X or P^T X with the plan of the last solve, which is not formed: a pass for all columns together.
+//
+// trans: RKN_N for P, RKN_T or RKN_H for P^T. ncols: columns. X: m x ncols (n for P^T), Y: n x ncols (m), both
+// column-major with leading dimensions ldx and ldy; must not overlap.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_ARGUMENT, RKN_ERR_STATE, RKN_ERR_CALLBACK,
+// RKN_ERR_MEMORY.
+rkn_status rkn_sinkhorn_plan_apply(const rkn_sinkhorn *s,
+                                   rkn_trans trans,
+                                   int64_t ncols,
+                                   const double *X,
+                                   int64_t ldx,
+                                   double *Y,
+                                   int64_t ldy);
+
+// The entries of the plan of the last solve above a threshold, in compressed rows with indices from 0.
+//
+// threshold: not negative. rowptr: room for n + 1 offsets. colind, values: room for cap entries; may be NULL if cap is 0.
+// need: gets how many entries there are, also if cap is too small; may be NULL. With cap 0 and need given the call
+// only counts, and rowptr may be NULL.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small), RKN_ERR_ARGUMENT, RKN_ERR_STATE,
+// RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
+rkn_status rkn_sinkhorn_plan_sparse(const rkn_sinkhorn *s,
+                                    double threshold,
+                                    int64_t *rowptr,
+                                    int64_t *colind,
+                                    double *values,
+                                    int64_t cap,
+                                    int64_t *need);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@ use crate::operator::precond::PRECONDITIONER;
 use crate::runtime::context::CONTEXT;
 use crate::runtime::options::{reference, unknown, Row};
 use crate::sequence::options::SEQUENCE;
+use crate::transport::options::SINKHORN;
 use std::ffi::c_char;
 
 pub const RKN_VERSION_MAJOR: i32 = 0;
@@ -91,7 +92,7 @@ pub extern "C" fn rkn_last_error() -> *const c_char {
 
 /// The reference page of all options and results of one noun, as Markdown.
 ///
-/// noun: "context", "operator", "preconditioner", "krylov" or "sequence".
+/// noun: "context", "operator", "preconditioner", "krylov", "sequence" or "sinkhorn".
 /// buf: gets at most `cap` bytes, the closing NUL included; may be NULL if cap is 0.
 /// need: gets the bytes wanted, NUL included, also if cap is too small; may be NULL. With cap 0 and need
 /// given the call only measures.
@@ -100,12 +101,13 @@ pub extern "C" fn rkn_last_error() -> *const c_char {
 pub unsafe extern "C" fn rkn_option_reference(noun: *const c_char, buf: *mut c_char, cap: i64, need: *mut i64) -> rkn_status {
     guard("rkn_option_reference", || {
         let noun = args::text(noun, "noun")?;
-        let nouns: [(&'static str, &[Row]); 5] = [
+        let nouns: [(&'static str, &[Row]); 6] = [
             ("context", CONTEXT),
             ("operator", OPERATOR),
             ("preconditioner", PRECONDITIONER),
             ("krylov", KRYLOV),
             ("sequence", SEQUENCE),
+            ("sinkhorn", SINKHORN),
         ];
         let (title, table) =
             nouns.iter().find(|(name, _)| *name == noun).ok_or_else(|| unknown("noun", noun, nouns.iter().map(|(name, _)| *name)))?;

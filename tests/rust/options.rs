@@ -6,17 +6,19 @@ use reknit::operator::precond::PRECONDITIONER;
 use reknit::runtime::context::CONTEXT;
 use reknit::runtime::options::{reference, Row};
 use reknit::sequence::options::SEQUENCE;
+use reknit::transport::options::SINKHORN;
 
 fn page() -> String {
     let mut page = String::from(
         "# Options and results\n\nPrinted from the library's option registry (rkn_option_reference); `make docs` writes this file.\n\n",
     );
-    let nouns: [(&str, &[Row]); 5] = [
+    let nouns: [(&str, &[Row]); 6] = [
         ("rkn_context", CONTEXT),
         ("rkn_operator", OPERATOR),
         ("Preconditioners", PRECONDITIONER),
         ("rkn_krylov", KRYLOV),
         ("rkn_sequence_order", SEQUENCE),
+        ("rkn_sinkhorn", SINKHORN),
     ];
     for (title, table) in nouns {
         reference(title, table, &mut page);
@@ -35,7 +37,7 @@ fn the_reference_page_is_current() {
 
 #[test]
 fn every_row_is_complete() {
-    for table in [CONTEXT, OPERATOR, PRECONDITIONER, KRYLOV, SEQUENCE] {
+    for table in [CONTEXT, OPERATOR, PRECONDITIONER, KRYLOV, SEQUENCE, SINKHORN] {
         for (i, row) in table.iter().enumerate() {
             assert!(!row.sentence.is_empty(), "{}", row.key);
             assert!(table[..i].iter().all(|other| other.key != row.key), "{} stands twice", row.key);

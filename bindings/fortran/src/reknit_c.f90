@@ -63,6 +63,12 @@ module reknit_constants
   integer(c_int32_t), parameter :: RKN_REQUEST_PRECONDITION = 2
   integer(c_int32_t), parameter :: RKN_REQUEST_REDUCE = 3
   integer(c_int32_t), parameter :: RKN_REQUEST_USER = 100
+  integer(c_int32_t), parameter :: RKN_EVENT_SOLVE = 0
+  integer(c_int32_t), parameter :: RKN_EVENT_SETUP = 1
+  integer(c_int32_t), parameter :: RKN_EVENT_APPLY = 2
+  integer(c_int32_t), parameter :: RKN_EVENT_PRECONDITION = 3
+  integer(c_int32_t), parameter :: RKN_EVENT_INNER = 4
+  integer(c_int32_t), parameter :: RKN_EVENT_REDUCE = 5
   integer(c_int32_t), parameter :: RKN_VERSION_MAJOR = 0
   integer(c_int32_t), parameter :: RKN_VERSION_MINOR = 1
   integer(c_int32_t), parameter :: RKN_VERSION_PATCH = 0
@@ -160,6 +166,14 @@ module reknit_c
       type(rkn_progress), intent(in) :: progress
       integer(c_int32_t) :: rkn_monitor_fn
     end function rkn_monitor_fn
+    subroutine rkn_event_fn(user, event, begins, flops, bytes) bind(c)
+      import
+      type(c_ptr), value :: user
+      integer(c_int32_t), value :: event
+      integer(c_int32_t), value :: begins
+      real(c_double), value :: flops
+      real(c_double), value :: bytes
+    end subroutine rkn_event_fn
     function rkn_converged_fn(user, iteration, residual_norm, target, converged) bind(c)
       import
       type(c_ptr), value :: user
@@ -178,6 +192,14 @@ module reknit_c
       type(c_ptr), value :: y
       integer(c_int32_t) :: rkn_prolongate_fn
     end function rkn_prolongate_fn
+    function rkn_cost_row_fn(user, i, m, row) bind(c)
+      import
+      type(c_ptr), value :: user
+      integer(c_int64_t), value :: i
+      integer(c_int64_t), value :: m
+      type(c_ptr), value :: row
+      integer(c_int32_t) :: rkn_cost_row_fn
+    end function rkn_cost_row_fn
   end interface
 
   interface
@@ -629,6 +651,14 @@ module reknit_c
       type(c_funptr), value :: release
       integer(c_int32_t) :: rkn_krylov_set_converged
     end function rkn_krylov_set_converged
+    function rkn_krylov_set_events(s, events, user, release) bind(c, name="rkn_krylov_set_events")
+      import
+      type(c_ptr), value :: s
+      type(c_funptr), value :: events
+      type(c_ptr), value :: user
+      type(c_funptr), value :: release
+      integer(c_int32_t) :: rkn_krylov_set_events
+    end function rkn_krylov_set_events
     function rkn_krylov_set_inner(s, inner, user, release) bind(c, name="rkn_krylov_set_inner")
       import
       type(c_ptr), value :: s
@@ -877,6 +907,199 @@ module reknit_c
       type(c_ptr), value :: length
       integer(c_int32_t) :: rkn_sequence_length
     end function rkn_sequence_length
+    function rkn_geometry_create_matrix(ctx, scalar, n, m, order, C, ld, memory, &
+        out) bind(c, name="rkn_geometry_create_matrix")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int32_t), value :: scalar
+      integer(c_int64_t), value :: n
+      integer(c_int64_t), value :: m
+      integer(c_int32_t), value :: order
+      type(c_ptr), value :: C
+      integer(c_int64_t), value :: ld
+      integer(c_int32_t), value :: memory
+      type(c_ptr), intent(inout), optional :: out
+      integer(c_int32_t) :: rkn_geometry_create_matrix
+    end function rkn_geometry_create_matrix
+    function rkn_geometry_create_points(ctx, d, n, x, ldx, m, y, ldy, p, q, weights, periods, &
+        out) bind(c, name="rkn_geometry_create_points")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: d
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: x
+      integer(c_int64_t), value :: ldx
+      integer(c_int64_t), value :: m
+      type(c_ptr), value :: y
+      integer(c_int64_t), value :: ldy
+      real(c_double), value :: p
+      real(c_double), value :: q
+      type(c_ptr), value :: weights
+      type(c_ptr), value :: periods
+      type(c_ptr), intent(inout), optional :: out
+      integer(c_int32_t) :: rkn_geometry_create_points
+    end function rkn_geometry_create_points
+    function rkn_geometry_create_grid(ctx, d, size, h, periodic, p, &
+        out) bind(c, name="rkn_geometry_create_grid")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: d
+      type(c_ptr), value :: size
+      type(c_ptr), value :: h
+      type(c_ptr), value :: periodic
+      real(c_double), value :: p
+      type(c_ptr), intent(inout), optional :: out
+      integer(c_int32_t) :: rkn_geometry_create_grid
+    end function rkn_geometry_create_grid
+    function rkn_geometry_create_sparse(ctx, n, m, index, base, rowptr, colind, C, &
+        out) bind(c, name="rkn_geometry_create_sparse")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: n
+      integer(c_int64_t), value :: m
+      integer(c_int32_t), value :: index
+      integer(c_int32_t), value :: base
+      type(c_ptr), value :: rowptr
+      type(c_ptr), value :: colind
+      type(c_ptr), value :: C
+      type(c_ptr), intent(inout), optional :: out
+      integer(c_int32_t) :: rkn_geometry_create_sparse
+    end function rkn_geometry_create_sparse
+    function rkn_geometry_create_callback(ctx, n, m, row, user, release, &
+        out) bind(c, name="rkn_geometry_create_callback")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: n
+      integer(c_int64_t), value :: m
+      type(c_funptr), value :: row
+      type(c_ptr), value :: user
+      type(c_funptr), value :: release
+      type(c_ptr), intent(inout), optional :: out
+      integer(c_int32_t) :: rkn_geometry_create_callback
+    end function rkn_geometry_create_callback
+    subroutine rkn_geometry_destroy(G) bind(c, name="rkn_geometry_destroy")
+      import
+      type(c_ptr), value :: G
+    end subroutine rkn_geometry_destroy
+    function rkn_geometry_shape(G, n, m) bind(c, name="rkn_geometry_shape")
+      import
+      type(c_ptr), value :: G
+      integer(c_int64_t), intent(inout), optional :: n
+      integer(c_int64_t), intent(inout), optional :: m
+      integer(c_int32_t) :: rkn_geometry_shape
+    end function rkn_geometry_shape
+    function rkn_sinkhorn_create(ctx, method, out) bind(c, name="rkn_sinkhorn_create")
+      import
+      type(c_ptr), value :: ctx
+      character(kind=c_char), intent(in), optional :: method(*)
+      type(c_ptr), intent(inout), optional :: out
+      integer(c_int32_t) :: rkn_sinkhorn_create
+    end function rkn_sinkhorn_create
+    subroutine rkn_sinkhorn_destroy(s) bind(c, name="rkn_sinkhorn_destroy")
+      import
+      type(c_ptr), value :: s
+    end subroutine rkn_sinkhorn_destroy
+    function rkn_sinkhorn_set_int(s, key, value) bind(c, name="rkn_sinkhorn_set_int")
+      import
+      type(c_ptr), value :: s
+      character(kind=c_char), intent(in), optional :: key(*)
+      integer(c_int64_t), value :: value
+      integer(c_int32_t) :: rkn_sinkhorn_set_int
+    end function rkn_sinkhorn_set_int
+    function rkn_sinkhorn_set_real(s, key, value) bind(c, name="rkn_sinkhorn_set_real")
+      import
+      type(c_ptr), value :: s
+      character(kind=c_char), intent(in), optional :: key(*)
+      real(c_double), value :: value
+      integer(c_int32_t) :: rkn_sinkhorn_set_real
+    end function rkn_sinkhorn_set_real
+    function rkn_sinkhorn_set_string(s, key, value) bind(c, name="rkn_sinkhorn_set_string")
+      import
+      type(c_ptr), value :: s
+      character(kind=c_char), intent(in), optional :: key(*)
+      character(kind=c_char), intent(in), optional :: value(*)
+      integer(c_int32_t) :: rkn_sinkhorn_set_string
+    end function rkn_sinkhorn_set_string
+    function rkn_sinkhorn_set_options(s, options) bind(c, name="rkn_sinkhorn_set_options")
+      import
+      type(c_ptr), value :: s
+      character(kind=c_char), intent(in), optional :: options(*)
+      integer(c_int32_t) :: rkn_sinkhorn_set_options
+    end function rkn_sinkhorn_set_options
+    function rkn_sinkhorn_get_int(s, key, value) bind(c, name="rkn_sinkhorn_get_int")
+      import
+      type(c_ptr), value :: s
+      character(kind=c_char), intent(in), optional :: key(*)
+      integer(c_int64_t), intent(inout), optional :: value
+      integer(c_int32_t) :: rkn_sinkhorn_get_int
+    end function rkn_sinkhorn_get_int
+    function rkn_sinkhorn_get_real(s, key, value) bind(c, name="rkn_sinkhorn_get_real")
+      import
+      type(c_ptr), value :: s
+      character(kind=c_char), intent(in), optional :: key(*)
+      type(c_ptr), value :: value
+      integer(c_int32_t) :: rkn_sinkhorn_get_real
+    end function rkn_sinkhorn_get_real
+    function rkn_sinkhorn_get_string(s, key, buf, cap, need) bind(c, name="rkn_sinkhorn_get_string")
+      import
+      type(c_ptr), value :: s
+      character(kind=c_char), intent(in), optional :: key(*)
+      character(kind=c_char), intent(inout), optional :: buf(*)
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_sinkhorn_get_string
+    end function rkn_sinkhorn_get_string
+    function rkn_sinkhorn_set_monitor(s, monitor, user, release) bind(c, name="rkn_sinkhorn_set_monitor")
+      import
+      type(c_ptr), value :: s
+      type(c_funptr), value :: monitor
+      type(c_ptr), value :: user
+      type(c_funptr), value :: release
+      integer(c_int32_t) :: rkn_sinkhorn_set_monitor
+    end function rkn_sinkhorn_set_monitor
+    function rkn_sinkhorn_solve(s, G, a, b) bind(c, name="rkn_sinkhorn_solve")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: G
+      type(c_ptr), value :: a
+      type(c_ptr), value :: b
+      integer(c_int32_t) :: rkn_sinkhorn_solve
+    end function rkn_sinkhorn_solve
+    function rkn_sinkhorn_forget(s) bind(c, name="rkn_sinkhorn_forget")
+      import
+      type(c_ptr), value :: s
+      integer(c_int32_t) :: rkn_sinkhorn_forget
+    end function rkn_sinkhorn_forget
+    function rkn_sinkhorn_potentials(s, f, g) bind(c, name="rkn_sinkhorn_potentials")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: f
+      type(c_ptr), value :: g
+      integer(c_int32_t) :: rkn_sinkhorn_potentials
+    end function rkn_sinkhorn_potentials
+    function rkn_sinkhorn_plan_apply(s, trans, ncols, X, ldx, Y, ldy) bind(c, name="rkn_sinkhorn_plan_apply")
+      import
+      type(c_ptr), value :: s
+      integer(c_int32_t), value :: trans
+      integer(c_int64_t), value :: ncols
+      type(c_ptr), value :: X
+      integer(c_int64_t), value :: ldx
+      type(c_ptr), value :: Y
+      integer(c_int64_t), value :: ldy
+      integer(c_int32_t) :: rkn_sinkhorn_plan_apply
+    end function rkn_sinkhorn_plan_apply
+    function rkn_sinkhorn_plan_sparse(s, threshold, rowptr, colind, values, cap, &
+        need) bind(c, name="rkn_sinkhorn_plan_sparse")
+      import
+      type(c_ptr), value :: s
+      real(c_double), value :: threshold
+      integer(c_int64_t), intent(inout), optional :: rowptr
+      integer(c_int64_t), intent(inout), optional :: colind
+      type(c_ptr), value :: values
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_sinkhorn_plan_sparse
+    end function rkn_sinkhorn_plan_sparse
   end interface
 
 end module reknit_c

@@ -1,6 +1,7 @@
 //! What safe Rust cannot say. Each function here is safe to call.
 
 pub mod columns;
+pub mod exp;
 pub mod lanes;
 mod products;
 

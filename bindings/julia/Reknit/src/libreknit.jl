@@ -61,6 +61,12 @@ const RKN_REQUEST_APPLY = Int32(1)
 const RKN_REQUEST_PRECONDITION = Int32(2)
 const RKN_REQUEST_REDUCE = Int32(3)
 const RKN_REQUEST_USER = Int32(100)
+const RKN_EVENT_SOLVE = Int32(0)
+const RKN_EVENT_SETUP = Int32(1)
+const RKN_EVENT_APPLY = Int32(2)
+const RKN_EVENT_PRECONDITION = Int32(3)
+const RKN_EVENT_INNER = Int32(4)
+const RKN_EVENT_REDUCE = Int32(5)
 const RKN_VERSION_MAJOR = Int32(0)
 const RKN_VERSION_MINOR = Int32(1)
 const RKN_VERSION_PATCH = Int32(0)
@@ -77,6 +83,7 @@ const rkn_triangle = Int32
 const rkn_side = Int32
 const rkn_reduction = Int32
 const rkn_request_kind = Int32
+const rkn_event = Int32
 
 struct RknProgress
     size::Int64
@@ -307,6 +314,10 @@ rkn_krylov_set_converged(s, converged, user, release) =
     ccall((:rkn_krylov_set_converged, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), s,
         converged, user, release)
 
+rkn_krylov_set_events(s, events, user, release) =
+    ccall((:rkn_krylov_set_events, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), s,
+        events, user, release)
+
 rkn_krylov_set_inner(s, inner, user, release) =
     ccall((:rkn_krylov_set_inner, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), s,
         inner, user, release)
@@ -414,5 +425,82 @@ rkn_sequence_order(ctx, count, dim, parameters, ld, options, order) =
 rkn_sequence_length(ctx, count, dim, parameters, ld, order, length) =
     ccall((:rkn_sequence_length, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64, Ptr{Int64},
         Ptr{Float64}), ctx, count, dim, parameters, ld, order, length)
+
+rkn_geometry_create_matrix(ctx, scalar, n, m, order, C, ld, memory, out) =
+    ccall((:rkn_geometry_create_matrix, LIBRARY), Int32, (Ptr{Cvoid}, Int32, Int64, Int64, Int32, Ptr{Cvoid},
+        Int64, Int32, Ptr{Ptr{Cvoid}}), ctx, scalar, n, m, order, C, ld, memory, out)
+
+rkn_geometry_create_points(ctx, d, n, x, ldx, m, y, ldy, p, q, weights, periods, out) =
+    ccall((:rkn_geometry_create_points, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64,
+        Int64, Ptr{Float64}, Int64, Float64, Float64, Ptr{Float64}, Ptr{Float64}, Ptr{Ptr{Cvoid}}), ctx, d,
+        n, x, ldx, m, y, ldy, p, q, weights, periods, out)
+
+rkn_geometry_create_grid(ctx, d, size, h, periodic, p, out) =
+    ccall((:rkn_geometry_create_grid, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Ptr{Int64}, Ptr{Float64},
+        Ptr{Int32}, Float64, Ptr{Ptr{Cvoid}}), ctx, d, size, h, periodic, p, out)
+
+rkn_geometry_create_sparse(ctx, n, m, index, base, rowptr, colind, C, out) =
+    ccall((:rkn_geometry_create_sparse, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Int32, Int32, Ptr{Cvoid},
+        Ptr{Cvoid}, Ptr{Float64}, Ptr{Ptr{Cvoid}}), ctx, n, m, index, base, rowptr, colind, C, out)
+
+rkn_geometry_create_callback(ctx, n, m, row, user, release, out) =
+    ccall((:rkn_geometry_create_callback, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Cvoid}, Ptr{Cvoid},
+        Ptr{Cvoid}, Ptr{Ptr{Cvoid}}), ctx, n, m, row, user, release, out)
+
+rkn_geometry_destroy(G) =
+    ccall((:rkn_geometry_destroy, LIBRARY), Cvoid, (Ptr{Cvoid},), G)
+
+rkn_geometry_shape(G, n, m) =
+    ccall((:rkn_geometry_shape, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Int64}, Ptr{Int64}), G, n, m)
+
+rkn_sinkhorn_create(ctx, method, out) =
+    ccall((:rkn_sinkhorn_create, LIBRARY), Int32, (Ptr{Cvoid}, Cstring, Ptr{Ptr{Cvoid}}), ctx, method, out)
+
+rkn_sinkhorn_destroy(s) =
+    ccall((:rkn_sinkhorn_destroy, LIBRARY), Cvoid, (Ptr{Cvoid},), s)
+
+rkn_sinkhorn_set_int(s, key, value) =
+    ccall((:rkn_sinkhorn_set_int, LIBRARY), Int32, (Ptr{Cvoid}, Cstring, Int64), s, key, value)
+
+rkn_sinkhorn_set_real(s, key, value) =
+    ccall((:rkn_sinkhorn_set_real, LIBRARY), Int32, (Ptr{Cvoid}, Cstring, Float64), s, key, value)
+
+rkn_sinkhorn_set_string(s, key, value) =
+    ccall((:rkn_sinkhorn_set_string, LIBRARY), Int32, (Ptr{Cvoid}, Cstring, Cstring), s, key, value)
+
+rkn_sinkhorn_set_options(s, options) =
+    ccall((:rkn_sinkhorn_set_options, LIBRARY), Int32, (Ptr{Cvoid}, Cstring), s, options)
+
+rkn_sinkhorn_get_int(s, key, value) =
+    ccall((:rkn_sinkhorn_get_int, LIBRARY), Int32, (Ptr{Cvoid}, Cstring, Ptr{Int64}), s, key, value)
+
+rkn_sinkhorn_get_real(s, key, value) =
+    ccall((:rkn_sinkhorn_get_real, LIBRARY), Int32, (Ptr{Cvoid}, Cstring, Ptr{Float64}), s, key, value)
+
+rkn_sinkhorn_get_string(s, key, buf, cap, need) =
+    ccall((:rkn_sinkhorn_get_string, LIBRARY), Int32, (Ptr{Cvoid}, Cstring, Ptr{UInt8}, Int64, Ptr{Int64}),
+        s, key, buf, cap, need)
+
+rkn_sinkhorn_set_monitor(s, monitor, user, release) =
+    ccall((:rkn_sinkhorn_set_monitor, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}), s,
+        monitor, user, release)
+
+rkn_sinkhorn_solve(s, G, a, b) =
+    ccall((:rkn_sinkhorn_solve, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Float64}, Ptr{Float64}), s, G,
+        a, b)
+
+rkn_sinkhorn_forget(s) =
+    ccall((:rkn_sinkhorn_forget, LIBRARY), Int32, (Ptr{Cvoid},), s)
+
+rkn_sinkhorn_potentials(s, f, g) =
+    ccall((:rkn_sinkhorn_potentials, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Float64}, Ptr{Float64}), s, f, g)
+
+rkn_sinkhorn_plan_apply(s, trans, ncols, X, ldx, Y, ldy) =
+    ccall((:rkn_sinkhorn_plan_apply, LIBRARY), Int32, (Ptr{Cvoid}, Int32, Int64, Ptr{Float64}, Int64,
+        Ptr{Float64}, Int64), s, trans, ncols, X, ldx, Y, ldy)
+
+rkn_sinkhorn_plan_sparse(s, threshold, rowptr, colind, values, cap, need) =
+    ccall((:rkn_sinkhorn_plan_sparse, LIBRARY), Int32, (Ptr{Cvoid}, Float64, Ptr{Int64}, Ptr{Int64},
+        Ptr{Float64}, Int64, Ptr{Int64}), s, threshold, rowptr, colind, values, cap, need)
 
 end

@@ -1,0 +1,546 @@
+//! The entropic dual, and passes over the plan.
+//!
+//! P_ij = exp(phi_i + gamma_j - C_ij / eps) with phi = f / eps and gamma = g / eps. A pass makes the rows exact
+//! (sum_j P_ij = a_i, which fixes phi), and takes the sums of the columns: a Sinkhorn half-step, the gradient b - c of the
+//! semi-dual F(gamma) = <a, phi(gamma)> + <b, gamma>, and its value, in one visit of each entry with one exponential.
+//!
+//! When eps is small nearly all entries are zero. [`Active`] lists those that may count, with their costs; passes over
+//! it are valid as long as the potentials have not risen further than its margin, and the bound on what it leaves
+//! out goes into the error.
+
+use super::geometry::{Costs, Geometry};
+use crate::linalg::simd::exp::{exp_list, exp_row, exp_row_single};
+use crate::runtime::{memory, Error, Pool, Result};
+
+/// Sums of a row beyond these are taken again, with the row's largest entry as the unit.
+const RANGE: (f64, f64) = (1e-100, 1e100);
+const RANGE_SINGLE: (f64, f64) = (1e-20, 1e20);
+
+/// Parts that rows are dealt out to, whatever the threads.
+const PARTS: usize = 8;
+
+/// Rows of one part, with what it adds up.
+struct Part {
+    first: usize,
+    phi: Vec<f64>,
+    columns: Vec<f64>,
+    dual: f64,
+    cost: f64,
+    room: Vec<f64>,
+    e: Vec<f64>,
+    single: Vec<f32>,
+    active: List,
+    kept: Kept,
+    failure: Option<Error>,
+}
+
+/// Entries by rows; `at` holds their costs or nothing.
+#[derive(Default)]
+pub struct List {
+    pub ptr: Vec<usize>,
+    pub idx: Vec<u32>,
+    pub cost: Vec<f64>,
+}
+
+impl List {
+    fn clear(&mut self) {
+        self.ptr.clear();
+        self.ptr.push(0);
+        self.idx.clear();
+        self.cost.clear();
+    }
+
+    fn row(&self, r: usize) -> (&[u32], &[f64]) {
+        let range = self.ptr[r]..self.ptr[r + 1];
+        (&self.idx[range.clone()], &self.cost[range])
+    }
+}
+
+/// Entries of P for products with it, in single precision: all of a row, or the large ones.
+#[derive(Default)]
+pub struct Kept {
+    pub is_dense: bool,
+    pub ptr: Vec<usize>,
+    pub idx: Vec<u32>,
+    pub p: Vec<f32>,
+    /// Sums of what is kept of each row.
+    pub rows: Vec<f64>,
+}
+
+impl Kept {
+    fn clear(&mut self, is_dense: bool) {
+        self.is_dense = is_dense;
+        self.ptr.clear();
+        self.ptr.push(0);
+        self.idx.clear();
+        self.p.clear();
+        self.rows.clear();
+    }
+
+    fn push(&mut self, e: f64, j: u32) {
+        self.idx.push(j);
+        self.p.push(e as f32);
+    }
+
+    fn end_row(&mut self) {
+        let from = *self.ptr.last().unwrap_or(&0);
+        self.rows.push(self.p[from..].iter().map(|v| *v as f64).sum());
+        self.ptr.push(self.p.len());
+    }
+
+    /// Columns (none if the row is dense) and entries of a row.
+    pub fn row(&self, r: usize) -> (&[u32], &[f32]) {
+        let range = self.ptr[r]..self.ptr[r + 1];
+        (if self.is_dense { &[] } else { &self.idx[range.clone()] }, &self.p[range])
+    }
+}
+
+/// What a pass is to do beyond sums.
+#[derive(Clone, Copy)]
+pub enum Take {
+    Sums,
+    /// Exponentials in single precision will do.
+    Roughly,
+    /// Keep the entries of P above `above` a_i, or all of them.
+    Entries { above: f64, is_dense: bool },
+    /// The whole plan, whatever is listed, and <C, P>.
+    Cost,
+}
+
+/// Where an [`List`] of active entries is valid.
+struct Active {
+    phi: Vec<f64>,
+    gamma: Vec<f64>,
+    margin: f64,
+    /// For good: the pattern of the cost itself.
+    is_pattern: bool,
+}
+
+/// Counts of passes, in visits of all entries.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Work {
+    pub passes: f64,
+    /// Of those the passes over lists.
+    pub listed: f64,
+    pub products: f64,
+}
+
+pub struct Dual<'a> {
+    pub geometry: &'a Geometry,
+    pub pool: &'a Pool,
+    pub a: &'a [f64],
+    pub b: &'a [f64],
+    log_a: Vec<f64>,
+    log_b: Vec<f64>,
+    pub gamma: Vec<f64>,
+    pub columns: Vec<f64>,
+    /// F at the last pass.
+    pub value: f64,
+    /// <C, P> at the last pass that took it.
+    pub cost: f64,
+    /// 1 / eps.
+    pub scale: f64,
+    parts: Vec<Part>,
+    active: Option<Active>,
+    pub work: Work,
+}
+
+impl<'a> Dual<'a> {
+    /// a, b: of mass one, not negative.
+    pub fn new(geometry: &'a Geometry, pool: &'a Pool, a: &'a [f64], b: &'a [f64]) -> Result<Self> {
+        const WHAT: &str = "a transport problem";
+        let (n, m) = (geometry.n, geometry.m);
+        let logs = |v: &[f64]| -> Result<Vec<f64>> {
+            let mut logs = memory::filled(v.len(), 0.0, WHAT)?;
+            logs.iter_mut().zip(v).for_each(|(l, v)| *l = v.ln());
+            Ok(logs)
+        };
+        let rows = n.div_ceil(PARTS).max(1);
+        let room = if geometry.rows().lends() || matches!(geometry.costs, Costs::Sparse(_)) { 0 } else { m };
+        let parts = (0..n.div_ceil(rows))
+            .map(|k| {
+                let first = k * rows;
+                Ok(Part {
+                    first,
+                    phi: memory::filled(rows.min(n - first), 0.0, WHAT)?,
+                    columns: memory::filled(m, 0.0, WHAT)?,
+                    dual: 0.0,
+                    cost: 0.0,
+                    room: memory::filled(room, 0.0, WHAT)?,
+                    e: memory::filled(m, 0.0, WHAT)?,
+                    single: memory::filled(m, 0.0, WHAT)?,
+                    active: List::default(),
+                    kept: Kept::default(),
+                    failure: None,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut dual = Dual {
+            geometry,
+            pool,
+            a,
+            b,
+            log_a: logs(a)?,
+            log_b: logs(b)?,
+            gamma: memory::filled(m, 0.0, WHAT)?,
+            columns: memory::filled(m, 0.0, WHAT)?,
+            value: 0.0,
+            cost: 0.0,
+            scale: 0.0,
+            parts,
+            active: None,
+            work: Work::default(),
+        };
+        if let Costs::Sparse(pattern) = &geometry.costs {
+            for part in &mut dual.parts {
+                part.active.clear();
+                for r in 0..part.phi.len() {
+                    let (idx, cost) = pattern.entries(part.first + r);
+                    part.active.idx.extend_from_slice(idx);
+                    part.active.cost.extend_from_slice(cost);
+                    part.active.ptr.push(part.active.idx.len());
+                }
+            }
+            dual.active = Some(Active { phi: Vec::new(), gamma: Vec::new(), margin: 0.0, is_pattern: true });
+        }
+        Ok(dual)
+    }
+
+    /// Another eps, with the potentials g (in units of cost) to start from.
+    pub fn set_epsilon(&mut self, epsilon: f64, g: &[f64]) {
+        self.scale = 1.0 / epsilon;
+        self.gamma.iter_mut().zip(g).for_each(|(gamma, g)| *gamma = g * self.scale);
+        self.forbid_empty_columns();
+        self.parts.iter_mut().for_each(|part| part.phi.fill(0.0));
+        self.deactivate();
+    }
+
+    /// Columns without mass stay empty.
+    fn forbid_empty_columns(&mut self) {
+        for (gamma, b) in self.gamma.iter_mut().zip(self.b) {
+            if *b == 0.0 {
+                *gamma = f64::NEG_INFINITY;
+            }
+        }
+    }
+
+    pub fn phi(&self) -> impl Iterator<Item = f64> + '_ {
+        self.parts.iter().flat_map(|part| part.phi.iter().copied())
+    }
+
+    /// The L1 error of the columns; rows are exact.
+    pub fn error(&self) -> f64 {
+        self.columns.iter().zip(self.b).map(|(c, b)| (c - b).abs()).sum()
+    }
+
+    fn deactivate(&mut self) {
+        if self.active.as_ref().is_some_and(|active| !active.is_pattern) {
+            self.active = None;
+        }
+    }
+
+    /// Whether the list of active entries may be used with the potentials as they are.
+    pub fn is_listed(&self) -> bool {
+        let Some(active) = &self.active else { return false };
+        if active.is_pattern {
+            return true;
+        }
+        let rise = |now: f64, then: f64| if now == then { 0.0 } else { now - then };
+        let rows = self.phi().zip(&active.phi).fold(f64::NEG_INFINITY, |m, (now, then)| m.max(rise(now, *then)));
+        let columns = self.gamma.iter().zip(&active.gamma).fold(f64::NEG_INFINITY, |m, (now, then)| m.max(rise(*now, *then)));
+        rows + columns < active.margin
+    }
+
+    /// Lists the entries with P_ij > a_i e^-depth, unless they are more than the share `most` of all; what is then left
+    /// out stays below a_i e^-(depth - margin) while [`Dual::is_listed`].
+    pub fn activate(&mut self, depth: f64, margin: f64, most: f64) -> Result<bool> {
+        if self.active.as_ref().is_some_and(|active| active.is_pattern) {
+            return Ok(true);
+        }
+        self.active = None;
+        let (scale, gamma, log_a) = (self.scale, &self.gamma, &self.log_a);
+        let limit = most * self.geometry.m as f64;
+        self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
+            part.active.clear();
+            for r in 0..part.phi.len() {
+                let i = part.first + r;
+                let row = match rows.row(i, &mut part.room) {
+                    Ok(row) => row,
+                    Err(e) => return part.failure = Some(e),
+                };
+                let low = log_a[i] - depth - part.phi[r];
+                for (block, (costs, gammas)) in row.chunks(8).zip(gamma.chunks(8)).enumerate() {
+                    let reaches = |(c, g): (&f64, &f64)| *g - scale * *c > low;
+                    if !costs.iter().zip(gammas).map(reaches).fold(false, |any, one| any | one) {
+                        continue;
+                    }
+                    for (l, (c, g)) in costs.iter().zip(gammas).enumerate() {
+                        if reaches((c, g)) {
+                            part.active.idx.push((8 * block + l) as u32);
+                            part.active.cost.push(*c);
+                        }
+                    }
+                }
+                part.active.ptr.push(part.active.idx.len());
+                if part.active.idx.len() as f64 > limit * part.phi.len() as f64 {
+                    break;
+                }
+            }
+        });
+        self.failure()?;
+        if self.parts.iter().any(|part| part.active.ptr.len() <= part.phi.len()) {
+            self.parts.iter_mut().for_each(|part| part.active = List::default());
+            return Ok(false);
+        }
+        let phi = self.phi().collect();
+        self.active = Some(Active { phi, gamma: self.gamma.clone(), margin, is_pattern: false });
+        Ok(true)
+    }
+
+    fn failure(&mut self) -> Result<()> {
+        self.parts.iter_mut().find_map(|part| part.failure.take()).map_or(Ok(()), Err)
+    }
+
+    /// Rows exact; sums of columns, the value of F, and what `take` wants.
+    pub fn pass(&mut self, take: Take) -> Result<()> {
+        if matches!(take, Take::Cost) {
+            self.deactivate();
+        }
+        let is_listed = self.is_listed();
+        let (scale, gamma, log_a, a) = (self.scale, &self.gamma, &self.log_a, self.a);
+        self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
+            part.columns.fill(0.0);
+            (part.dual, part.cost) = (0.0, 0.0);
+            if let Take::Entries { is_dense, .. } = take {
+                part.kept.clear(is_dense && !is_listed);
+            }
+            for r in 0..part.phi.len() {
+                let i = part.first + r;
+                if a[i] == 0.0 {
+                    part.phi[r] = f64::NEG_INFINITY;
+                    if let Take::Entries { .. } = take {
+                        part.kept.end_row();
+                    }
+                    continue;
+                }
+                if !part.phi[r].is_finite() {
+                    part.phi[r] = 0.0;
+                }
+                if is_listed {
+                    part.listed_row(r, a[i], log_a[i], scale, gamma, take);
+                } else if let Err(e) = part.full_row(rows, r, a[i], log_a[i], scale, gamma, take) {
+                    return part.failure = Some(e);
+                }
+                part.dual += a[i] * part.phi[r];
+            }
+        });
+        self.failure()?;
+        let (n, m) = (self.geometry.n as f64, self.geometry.m as f64);
+        let share = if is_listed { self.parts.iter().map(|part| part.active.idx.len()).sum::<usize>() as f64 / (n * m) } else { 1.0 };
+        self.work.passes += share;
+        self.work.listed += if is_listed { share } else { 0.0 };
+        self.columns.fill(0.0);
+        (self.value, self.cost) = (0.0, 0.0);
+        for part in &self.parts {
+            self.columns.iter_mut().zip(&part.columns).for_each(|(c, more)| *c += more);
+            self.value += part.dual;
+            self.cost += part.cost;
+        }
+        let terms = self.b.iter().zip(&self.gamma).filter(|(b, _)| **b > 0.0);
+        self.value += terms.map(|(b, gamma)| b * gamma).sum::<f64>();
+        Ok(())
+    }
+
+    /// Sinkhorn's other half-step: columns exact, or beyond that by a factor from 1 to 2.
+    pub fn update_columns(&mut self, relaxation: f64) {
+        for ((gamma, c), log_b) in self.gamma.iter_mut().zip(&self.columns).zip(&self.log_b) {
+            *gamma += relaxation * (log_b - c.max(f64::MIN_POSITIVE).ln());
+        }
+        self.forbid_empty_columns();
+    }
+
+    /// Share of entries above `above` a_i, from a sample of rows.
+    pub fn density(&mut self, above: f64) -> Result<f64> {
+        const SAMPLE: usize = 16;
+        let step = (self.geometry.n / SAMPLE).max(1);
+        let (mut count, mut all) = (0usize, 0usize);
+        let rows = self.geometry.rows();
+        for part in &mut self.parts {
+            for r in (0..part.phi.len()).step_by(step) {
+                let i = part.first + r;
+                let low = above.ln() + self.log_a[i] - part.phi[r];
+                let row = rows.row(i, &mut part.room)?;
+                count += row.iter().zip(&self.gamma).filter(|(c, g)| **g - self.scale * **c > low).count();
+                all += row.len();
+            }
+        }
+        Ok(count as f64 / all.max(1) as f64)
+    }
+
+    /// Entries that the last pass kept, with the rows they belong to.
+    pub fn kept(&self) -> impl Iterator<Item = (usize, &Kept)> {
+        self.parts.iter().map(|part| (part.first, &part.kept))
+    }
+
+    /// sum over parts of `body(part's kept entries, its own zeroed columns)`, in the order of the parts.
+    pub fn over_kept(&mut self, body: impl Fn(&Kept, &mut [f64]) + Sync, out: &mut [f64]) {
+        let work = self.parts.iter().map(|part| part.kept.p.len()).sum();
+        self.pool.chunks(work, &mut self.parts, 1, |_, part| {
+            part[0].columns.fill(0.0);
+            body(&part[0].kept, &mut part[0].columns);
+        });
+        out.fill(0.0);
+        for part in &self.parts {
+            out.iter_mut().zip(&part.columns).for_each(|(v, more)| *v += more);
+        }
+    }
+
+    /// out <- (diag(c) - P^T diag(1/a) P) x, or with no x its diagonal, from exponentials taken anew: where entries
+    /// have no room.
+    pub fn over_rows(&mut self, x: Option<&[f64]>, out: &mut [f64]) -> Result<()> {
+        let (scale, gamma, a) = (self.scale, &self.gamma, self.a);
+        self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
+            part.columns.fill(0.0);
+            for r in 0..part.phi.len() {
+                if a[part.first + r] == 0.0 {
+                    continue;
+                }
+                let row = match rows.row(part.first + r, &mut part.room) {
+                    Ok(row) => row,
+                    Err(e) => return part.failure = Some(e),
+                };
+                let (e, columns) = (&mut part.e, &mut part.columns);
+                let total = exp_row(row, gamma, scale, part.phi[r], e);
+                match x {
+                    Some(x) => {
+                        let mean = e.iter().zip(x).map(|(e, x)| e * x).sum::<f64>() / total;
+                        columns.iter_mut().zip(&*e).zip(x).for_each(|((q, e), x)| *q += e * (x - mean));
+                    }
+                    None => columns.iter_mut().zip(&*e).for_each(|(d, e)| *d += e * ((total - e) / total)),
+                }
+            }
+        });
+        self.failure()?;
+        self.work.passes += 1.0;
+        out.fill(0.0);
+        for part in &self.parts {
+            out.iter_mut().zip(&part.columns).for_each(|(v, more)| *v += more);
+        }
+        Ok(())
+    }
+
+    /// `body(i, columns or none, entries)` for each row of P at the present potentials, rows exact: in double
+    /// precision, one by one on this thread.
+    pub fn for_rows(&mut self, mut body: impl FnMut(usize, Option<&[u32]>, &[f64], &[f64]) -> Result<()>) -> Result<()> {
+        let is_pattern = self.active.as_ref().is_some_and(|active| active.is_pattern);
+        let rows = self.geometry.rows();
+        for part in &mut self.parts {
+            for r in 0..part.phi.len() {
+                let i = part.first + r;
+                if self.a[i] == 0.0 {
+                    continue;
+                }
+                if is_pattern {
+                    let (idx, cost) = part.active.row(r);
+                    let e = &mut part.e[..idx.len()];
+                    exp_list(idx, cost, &self.gamma, self.scale, part.phi[r], e);
+                    body(i, Some(idx), cost, e)?;
+                } else {
+                    let row = rows.row(i, &mut part.room)?;
+                    exp_row(row, &self.gamma, self.scale, part.phi[r], &mut part.e);
+                    body(i, None, row, &part.e)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    #[allow(clippy::too_many_arguments)]
+    fn full_row(
+        &mut self,
+        rows: &dyn super::geometry::Rows,
+        r: usize,
+        a: f64,
+        log_a: f64,
+        scale: f64,
+        gamma: &[f64],
+        take: Take,
+    ) -> Result<()> {
+        let row = rows.row(self.first + r, &mut self.room)?;
+        let phi = &mut self.phi[r];
+        let highest = || row.iter().zip(gamma).fold(f64::NEG_INFINITY, |t, (c, g)| t.max(g - scale * c));
+        let is_rough = matches!(take, Take::Roughly);
+        let range = if is_rough { RANGE_SINGLE } else { RANGE };
+        let (single, e) = (&mut self.single, &mut self.e);
+        let mut sum = |phi: f64| if is_rough { exp_row_single(row, gamma, scale, phi, single) } else { exp_row(row, gamma, scale, phi, e) };
+        let mut total = sum(*phi);
+        if !(total > range.0 * a && total < range.1) {
+            *phi = -highest();
+            total = sum(*phi);
+        }
+        let weight = a / total;
+        *phi += log_a - total.ln();
+        if is_rough {
+            add_single(&self.single, weight, &mut self.columns);
+            return Ok(());
+        }
+        add(&self.e, weight, &mut self.columns);
+        if matches!(take, Take::Cost) {
+            self.cost += weight * self.e.iter().zip(row).map(|(e, c)| e * c).sum::<f64>();
+        }
+        if let Take::Entries { above, .. } = take {
+            if self.kept.is_dense {
+                self.kept.p.extend(self.e.iter().map(|e| (weight * e) as f32));
+            } else {
+                let low = above * total;
+                for (block, part) in self.e.chunks(8).enumerate() {
+                    if part.iter().fold(false, |any, e| any | (*e > low)) {
+                        for (l, e) in part.iter().enumerate().filter(|(_, e)| **e > low) {
+                            self.kept.push(weight * e, (8 * block + l) as u32);
+                        }
+                    }
+                }
+            }
+            self.kept.end_row();
+        }
+        Ok(())
+    }
+
+    fn listed_row(&mut self, r: usize, a: f64, log_a: f64, scale: f64, gamma: &[f64], take: Take) {
+        let (idx, cost) = self.active.row(r);
+        let e = &mut self.e[..idx.len()];
+        let phi = &mut self.phi[r];
+        let mut total = exp_list(idx, cost, gamma, scale, *phi, e);
+        if !(total > RANGE.0 * a && total < RANGE.1) {
+            let highest = idx.iter().zip(cost).fold(f64::NEG_INFINITY, |t, (j, c)| t.max(gamma[*j as usize] - scale * c));
+            *phi = if highest.is_finite() { -highest } else { 0.0 };
+            total = exp_list(idx, cost, gamma, scale, *phi, e);
+        }
+        let weight = if total > 0.0 { a / total } else { 0.0 };
+        *phi += log_a - total.ln();
+        for (j, e) in idx.iter().zip(&*e) {
+            self.columns[*j as usize] += weight * e;
+        }
+        if matches!(take, Take::Cost) {
+            self.cost += weight * e.iter().zip(cost).map(|(e, c)| e * c).sum::<f64>();
+        }
+        if let Take::Entries { above, .. } = take {
+            let low = above * total;
+            for (j, e) in idx.iter().zip(&*e).filter(|(_, e)| **e > low) {
+                self.kept.push(weight * e, *j);
+            }
+            self.kept.end_row();
+        }
+    }
+}
+
+/// sum_j + w e_j, with whatever instructions the machine has.
+fn add(e: &[f64], w: f64, sums: &mut [f64]) {
+    pulp::Arch::new().dispatch(|| sums.iter_mut().zip(e).for_each(|(sum, e)| *sum += w * e));
+}
+
+fn add_single(e: &[f32], w: f64, sums: &mut [f64]) {
+    pulp::Arch::new().dispatch(|| sums.iter_mut().zip(e).for_each(|(sum, e)| *sum += w * *e as f64));
+}

@@ -1,0 +1,305 @@
+//! Entropic optimal transport: min <C, P> + eps sum P (log P - 1) with P 1 = a, P^T 1 = b, P >= 0.
+//!
+//! A [`geometry::Geometry`] is what transport costs, a [`dual::Dual`] the state of the dual with its passes over the plan; the
+//! methods are `path` ("auto"), `scaling` ("sinkhorn") and `sns`. [`Sinkhorn`] holds what lasts from solve to
+//! solve: the potentials, from which the next problem of a sequence starts.
+
+pub mod dual;
+pub mod geometry;
+mod newton;
+pub mod options;
+mod path;
+mod scaling;
+mod sns;
+
+use crate::operator::check;
+use crate::runtime::context::LOG_SOLVE;
+use crate::runtime::monitor::{Monitor, Progress, Wish};
+use crate::runtime::options::Options;
+use crate::runtime::{memory, Context, Error, Outcome, Result, Stop};
+use dual::{Dual, Take};
+use geometry::{Costs, Geometry};
+use options::{METHODS, SINKHORN};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    pub iterations: usize,
+    pub newton_steps: usize,
+    pub cg_steps: usize,
+    pub levels: usize,
+    pub passes: f64,
+    pub marginal_error: f64,
+    pub epsilon: f64,
+    pub cost: f64,
+    pub primal: f64,
+    pub dual: f64,
+    pub solves: usize,
+    pub seconds: f64,
+}
+
+/// The user's choices, and the report of the last solve.
+pub struct Setup {
+    pub context: Arc<Context>,
+    pub method: &'static str,
+    pub options: Options,
+    pub monitor: RefCell<Option<Box<dyn Monitor>>>,
+    pub report: RefCell<Report>,
+}
+
+impl Setup {
+    pub fn new(context: Arc<Context>, method: &str) -> Result<Self> {
+        let known = METHODS.iter().find(|known| **known == method);
+        let method = known.ok_or_else(|| crate::runtime::options::unknown("method", method, METHODS.iter().copied()))?;
+        Ok(Setup {
+            context,
+            method,
+            options: Options::new(SINKHORN, method),
+            monitor: RefCell::new(None),
+            report: RefCell::new(Report::default()),
+        })
+    }
+}
+
+/// The phase a monitor is told of.
+const PHASE_ITERATE: i32 = 1;
+
+/// What a solve may still spend, and who must be asked.
+pub(crate) struct Watch<'a> {
+    setup: &'a Setup,
+    started: Instant,
+    target: f64,
+    stop: Option<Stop>,
+}
+
+impl Watch<'_> {
+    /// After an iteration with this error of the columns: whether to stop.
+    fn stops(&mut self, dual: &Dual, error: f64) -> bool {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let mut report = self.setup.report.borrow_mut();
+        report.iterations += 1;
+        report.passes = dual.work.passes;
+        let progress = Progress {
+            phase: PHASE_ITERATE,
+            iteration: report.iterations,
+            applies: dual.work.passes as usize,
+            measure: error,
+            target: self.target,
+            seconds,
+        };
+        drop(report);
+        if let Some(monitor) = self.setup.monitor.borrow_mut().as_mut() {
+            if monitor.observe(&progress) == Wish::Stop {
+                self.stop = Some(Stop::Monitor);
+            }
+        }
+        if self.stop.is_none() && self.setup.context.interrupted() {
+            self.setup.context.clear_interrupt();
+            self.stop = Some(Stop::Interrupt);
+        }
+        if self.stop.is_none() && seconds > self.setup.options.real("time_limit") {
+            self.stop = Some(Stop::Time);
+        }
+        if self.stop.is_none() && dual.work.passes >= self.setup.options.int("max_passes") as f64 {
+            self.stop = Some(Stop::Iterations);
+        }
+        self.stop.is_some()
+    }
+
+    /// Passes or directions go on no longer.
+    fn stagnates(&mut self) -> Outcome {
+        Outcome::Stopped(*self.stop.get_or_insert(Stop::Stagnation))
+    }
+}
+
+/// The last solution, in the user's order: P_ij = exp((f_i + g_j - C_ij) / eps).
+struct Solved {
+    geometry: Arc<Geometry>,
+    epsilon: f64,
+    f: Vec<f64>,
+    g: Vec<f64>,
+}
+
+/// The memory of a transport solver.
+#[derive(Default)]
+pub struct Sinkhorn {
+    solved: Option<Solved>,
+    /// Column potentials of the geometry's rows, of the last solve and the one before it.
+    last: Option<Vec<f64>>,
+    before: Option<Vec<f64>>,
+}
+
+impl Sinkhorn {
+    /// Throws away what earlier solves taught.
+    pub fn forget(&mut self) {
+        *self = Sinkhorn::default();
+    }
+
+    /// Solves for marginals a and b, of C's rows and columns.
+    pub fn solve(&mut self, setup: &Setup, geometry: &Arc<Geometry>, a: &[f64], b: &[f64]) -> Result<Outcome> {
+        let started = Instant::now();
+        {
+            let mut report = setup.report.borrow_mut();
+            *report = Report { solves: report.solves + 1, ..Report::default() };
+        }
+        let mass = masses(a, b)?;
+        let epsilon = epsilon(setup, geometry)?;
+        let (a, b) = if geometry.is_transposed { (b, a) } else { (a, b) };
+        let normal = |v: &[f64]| -> Result<Vec<f64>> {
+            let mut v = memory::copied(v, "marginals")?;
+            v.iter_mut().for_each(|v| *v /= mass);
+            Ok(v)
+        };
+        let (a, b) = (normal(a)?, normal(b)?);
+        if let Some(why) = infeasible(geometry, &a, &b)? {
+            setup.context.log(LOG_SOLVE, || format!("{}: {why}", setup.method));
+            return Ok(Outcome::Stopped(Stop::Infeasible));
+        }
+        let mut dual = Dual::new(geometry, &setup.context.pool, &a, &b)?;
+        let start = self.start(setup, geometry.m)?;
+        let target = setup.options.real("tolerance");
+        let mut watch = Watch { setup, started, target, stop: None };
+        let outcome = match setup.method {
+            "sinkhorn" => scaling::solve(&mut dual, epsilon, &start.unwrap_or(memory::filled(geometry.m, 0.0, "potentials")?), target, &mut watch),
+            "sns" => sns::solve(&mut dual, epsilon, &start.unwrap_or(memory::filled(geometry.m, 0.0, "potentials")?), target, &mut watch),
+            _ => path::solve(&mut dual, epsilon, start, target, &mut watch),
+        }?;
+        self.finish(setup, geometry, &mut dual, mass, epsilon, outcome, target, started)
+    }
+
+    /// Where the column potentials begin.
+    fn start(&self, setup: &Setup, m: usize) -> Result<Option<Vec<f64>>> {
+        let fits = |v: &&Vec<f64>| v.len() == m;
+        let last = self.last.as_ref().filter(fits);
+        Ok(match setup.options.text("start") {
+            "zero" => None,
+            "extrapolated" => match (last, self.before.as_ref().filter(fits)) {
+                (Some(last), Some(before)) => Some(last.iter().zip(before).map(|(l, b)| 2.0 * l - b).collect()),
+                _ => last.cloned(),
+            },
+            _ => last.cloned(),
+        })
+    }
+
+    /// The truth about the potentials arrived at, and what the next solve begins with.
+    #[allow(clippy::too_many_arguments)]
+    fn finish(
+        &mut self,
+        setup: &Setup,
+        geometry: &Arc<Geometry>,
+        dual: &mut Dual,
+        mass: f64,
+        epsilon: f64,
+        outcome: Outcome,
+        target: f64,
+        started: Instant,
+    ) -> Result<Outcome> {
+        dual.pass(Take::Cost)?;
+        let error = dual.error();
+        let finite = |v: f64| if v.is_finite() { v } else { 0.0 };
+        let rows: f64 = dual.phi().zip(dual.a).map(|(phi, a)| a * finite(phi)).sum();
+        let columns: f64 = dual.gamma.iter().zip(&dual.columns).map(|(gamma, c)| c * finite(*gamma)).sum();
+        {
+            let mut report = setup.report.borrow_mut();
+            report.marginal_error = error;
+            report.epsilon = epsilon;
+            report.cost = mass * dual.cost;
+            report.primal = mass * epsilon * (rows + columns + mass.ln() - 1.0);
+            report.dual = mass * epsilon * (dual.value + mass.ln() - 1.0);
+            report.passes = dual.work.passes;
+            report.seconds = started.elapsed().as_secs_f64();
+        }
+        let f: Vec<f64> = dual.phi().map(|phi| epsilon * (phi + mass.ln())).collect();
+        let g: Vec<f64> = dual.gamma.iter().map(|gamma| epsilon * gamma).collect();
+        // What an empty column would start from.
+        let kept = g.iter().map(|v| finite(*v)).collect();
+        self.before = self.last.replace(kept);
+        let (f, g) = if geometry.is_transposed { (g, f) } else { (f, g) };
+        self.solved = Some(Solved { geometry: geometry.clone(), epsilon, f, g });
+        Ok(match outcome {
+            Outcome::Converged if error > 1.01 * target => Outcome::Stopped(Stop::Stagnation),
+            other => other,
+        })
+    }
+
+    fn solved(&self) -> Result<&Solved> {
+        self.solved.as_ref().ok_or_else(|| Error::State("nothing has been solved yet".to_string()))
+    }
+
+    /// (f, g) of the last solve.
+    pub fn potentials(&self) -> Result<(&[f64], &[f64])> {
+        let solved = self.solved()?;
+        Ok((&solved.f, &solved.g))
+    }
+
+    /// `body(i, j, P_ij)` for each entry of the plan above `above`, by rows of the geometry.
+    pub fn for_plan(&self, mut body: impl FnMut(usize, &[f64]) -> Result<()>) -> Result<()> {
+        let Solved { geometry, epsilon, f, g } = self.solved()?;
+        let (f, g) = if geometry.is_transposed { (g, f) } else { (f, g) };
+        let (mut room, mut p) = (memory::filled(geometry.m, 0.0, "a row of the plan")?, memory::filled(geometry.m, 0.0, "a row of the plan")?);
+        for (i, f) in f.iter().enumerate() {
+            let row = geometry.rows().row(i, &mut room)?;
+            p.iter_mut().zip(row).zip(g).for_each(|((p, c), g)| *p = ((f + g - c) / epsilon).exp());
+            body(i, &p)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the rows of [`Sinkhorn::for_plan`] are those of P^T, and the shape of the user's P.
+    pub fn plan_shape(&self) -> Result<(bool, usize, usize)> {
+        let geometry = &self.solved()?.geometry;
+        let (n, m) = geometry.shape();
+        Ok((geometry.is_transposed, n, m))
+    }
+}
+
+/// The common mass of both marginals.
+fn masses(a: &[f64], b: &[f64]) -> Result<f64> {
+    let mass = |name: &'static str, v: &[f64]| -> Result<f64> {
+        check::finite(name, v)?;
+        if let Some(i) = v.iter().position(|v| *v < 0.0) {
+            return Err(Error::argument(name, format!("{} at position {i}", v[i]), "not be negative"));
+        }
+        let sum: f64 = v.iter().sum();
+        if !(sum > 0.0 && sum.is_finite()) {
+            return Err(Error::argument(name, format!("of mass {sum}"), "have a positive, finite mass"));
+        }
+        Ok(sum)
+    };
+    let (of_a, of_b) = (mass("a", a)?, mass("b", b)?);
+    if (of_a - of_b).abs() > 1e-8 * of_a.max(of_b) {
+        return Err(Error::argument("b", format!("of mass {of_b}"), format!("have the mass of a, {of_a}")));
+    }
+    Ok(of_a)
+}
+
+fn epsilon(setup: &Setup, geometry: &Geometry) -> Result<f64> {
+    let scale = geometry.scale()?;
+    let unit = match setup.options.text("epsilon_relative") {
+        "max" => scale.max,
+        "mean" => scale.mean,
+        _ => 1.0,
+    };
+    // A constant cost of zero has no scale, and needs none.
+    let unit = if unit > 0.0 { unit } else { 1.0 };
+    let epsilon = setup.options.real("epsilon") * unit;
+    if epsilon > 0.0 { Ok(epsilon) } else { Err(Error::argument("epsilon", epsilon, "be positive")) }
+}
+
+/// A point with mass that may go nowhere, in words: the problem is then infeasible.
+fn infeasible(geometry: &Geometry, a: &[f64], b: &[f64]) -> Result<Option<String>> {
+    let Costs::Sparse(pattern) = &geometry.costs else { return Ok(None) };
+    let mut reached = memory::filled(b.len(), false, "columns")?;
+    let names = if geometry.is_transposed { ["column", "row"] } else { ["row", "column"] };
+    let says = |name: &str, at: usize, mass: f64| Some(format!("{name} {at} (base 0) has mass {mass:e} and no allowed entry with mass"));
+    for (i, a) in a.iter().enumerate().filter(|(_, a)| **a > 0.0) {
+        let (idx, _) = pattern.entries(i);
+        idx.iter().for_each(|j| reached[*j as usize] = true);
+        if !idx.iter().any(|j| b[*j as usize] > 0.0) {
+            return Ok(says(names[0], i, *a));
+        }
+    }
+    Ok((0..b.len()).find(|j| b[*j] > 0.0 && !reached[*j]).and_then(|j| says(names[1], j, b[j])))
+}

@@ -1,0 +1,44 @@
+//! Keys of the transport solvers.
+
+use crate::runtime::options::{Default, Row, Type};
+
+pub const METHODS: &[&str] = &["auto", "sinkhorn", "sns"];
+
+const fn row(key: &'static str, of: Type, default: Default, methods: &'static [&'static str], sentence: &'static str) -> Row {
+    Row { key, of, default, unit: "", methods, sentence }
+}
+
+const fn seconds(row: Row) -> Row {
+    Row { unit: "s", ..row }
+}
+
+const POSITIVE: Type = Type::Real(0.0, f64::MAX);
+const COUNT: Type = Type::Int(0, i64::MAX);
+
+pub const SINKHORN: &[Row] = &[
+    row("epsilon", POSITIVE, Default::Real(1e-2), &[], "regularisation: of the entropic term eps sum P (log P - 1); in units of the cost, or relative to it (epsilon_relative)"),
+    row("epsilon_relative", Type::Word(&["no", "max", "mean"]), Default::Text("no"), &[], "whether epsilon is multiplied by the largest or the mean cost"),
+    row("tolerance", Type::Real(0.0, 2.0), Default::Real(1e-6), &[], "what the L1 errors of both marginals, divided by the mass, must come down to together"),
+    row("max_passes", Type::Int(0, i64::MAX), Default::Int(100_000), &[], "limit of visits of all entries of the plan in one solve"),
+    seconds(row("time_limit", POSITIVE, Default::Real(f64::MAX), &[], "limit of wall-clock time of one solve; runs then no longer repeat exactly")),
+    row("start", Type::Word(&["auto", "zero", "previous", "extrapolated"]), Default::Text("auto"), &[],
+        "potentials to start from: zero; those of the last solve of this shape; two of them continued in a line; auto is zero at first and then the previous ones"),
+    row("relaxation", Type::Real(1.0, 1.95), Default::Real(1.0), &["sinkhorn"], "over-relaxation of the updates; 1 is Sinkhorn's own"),
+    row("warmup", COUNT, Default::Int(20), &["sns"], "Sinkhorn iterations before Newton's (N1)"),
+    row("sparsity", Type::Real(0.0, 1.0), Default::Real(0.0), &["sns"], "share of the entries of the plan that stay in the Hessian (lambda); 0 is 2 / n"),
+    row("method", Type::Text, Default::Result, &[], "the method's name"),
+    row("iterations", COUNT, Default::Result, &[], "Sinkhorn and Newton iterations of the last solve"),
+    row("newton_steps", COUNT, Default::Result, &[], "Newton directions taken in the last solve"),
+    row("cg_steps", COUNT, Default::Result, &[], "products with Hessians in the last solve"),
+    row("levels", COUNT, Default::Result, &["auto"], "values of epsilon that the last solve went through"),
+    row("passes", POSITIVE, Default::Result, &[], "visits of all entries of the plan with exponentials in the last solve, those over lists of active entries in shares"),
+    row("marginal_error", POSITIVE, Default::Result, &[], "L1 errors of both marginals, divided by the mass, at the potentials delivered, formed from the whole plan"),
+    row("epsilon_used", POSITIVE, Default::Result, &[], "epsilon in units of the cost"),
+    row("cost", Type::Real(-f64::MAX, f64::MAX), Default::Result, &[], "<C, P>, of the plan at the potentials delivered"),
+    row("primal", Type::Real(-f64::MAX, f64::MAX), Default::Result, &[], "<C, P> + eps sum P (log P - 1)"),
+    row("dual", Type::Real(-f64::MAX, f64::MAX), Default::Result, &[], "<a, f> + <b, g> - eps sum P"),
+    row("solves", COUNT, Default::Result, &[], "solves since creation"),
+    row("status", Type::Int(i64::MIN, i64::MAX), Default::Result, &[], "status of the last solve"),
+    seconds(row("solve_seconds", POSITIVE, Default::Result, &[], "wall-clock time of the last solve")),
+    row("reason", Type::Text, Default::Result, &[], "how the last solve ended, in words"),
+];
