@@ -33,6 +33,7 @@ suite cpp tests/cpp/run.sh
 suite fortran tests/fortran/run.sh
 suite julia tests/julia/run.sh
 suite mpi tests/mpi/run.sh
+suite sundials tests/sundials/run.sh
 suite examples tests/examples/run.sh
 suite packaging tests/packaging/run.sh
 

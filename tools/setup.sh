@@ -89,6 +89,7 @@ usable_python() {
 }
 has_python() { usable_python >/dev/null; }
 has_hypre() { [ -e /usr/include/hypre/HYPRE.h ]; }
+has_sundials() { [ -e /usr/include/sundials/sundials_version.h ]; }
 has_mpi() { have mpirun && have mpicc && includes mpicc mpi.h c; }
 
 need_build() {
@@ -105,6 +106,7 @@ need_test() {
   need binutils have readelf
   need "libopenmpi-dev openmpi-bin" has_mpi
   need libhypre-dev has_hypre
+  need libsundials-dev has_sundials
   need valgrind have valgrind
   need cmake have cmake
 }
