@@ -1,5 +1,5 @@
 # reknit: `make demo` shows the main job, `make test` tests everything.
-# Also: build, header, bindings, bench, install PREFIX=... DESTDIR=..., clean.
+# Also: build, header, bindings, bench, install PREFIX=... DESTDIR=..., dist, dist-binary, notices, clean.
 
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
@@ -9,18 +9,20 @@ CARGO   ?= cargo
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 SOVERSION := $(shell echo $(VERSION) | cut -d. -f1-2)
 RELEASE := target/release
+# The tree that `make dist` makes has the crates in vendor/: no other versions, and no network.
+LOCKED  := $(if $(wildcard vendor/),--locked --offline)
 
-.PHONY: all build header bindings docs demo test bench install uninstall clean
+.PHONY: all build header bindings docs notices demo test bench install uninstall dist dist-binary clean
 
 all: build
 
 # One crate type a call: a list that holds an rlib would switch link-time optimisation off.
 build: include/reknit.h
-	$(CARGO) rustc --quiet --release --lib --crate-type cdylib
+	$(CARGO) rustc $(LOCKED) --quiet --release --lib --crate-type cdylib
 	ln -sf libreknit.so $(RELEASE)/libreknit.so.$(SOVERSION)
 
 $(RELEASE)/libreknit.a: build
-	$(CARGO) rustc --quiet --release --lib --crate-type staticlib
+	$(CARGO) rustc $(LOCKED) --quiet --release --lib --crate-type staticlib
 
 # The checked-in header is written only here; a test compares it with the sources.
 header:
@@ -32,6 +34,11 @@ bindings: header
 # docs/options.md is printed by the option registry.
 docs:
 	REKNIT_WRITE_DOCS=1 $(CARGO) test --quiet --test options
+
+# The licences of the crates; a test compares.
+notices:
+	@mkdir -p build
+	tools/notices.py >build/THIRD-PARTY && mv build/THIRD-PARTY THIRD-PARTY
 
 demo:
 	@tools/setup.sh build demo plots
@@ -57,6 +64,14 @@ install:
 
 uninstall:
 	@tools/install.sh --remove "$(DESTDIR)" "$(PREFIX)" "$(LIBDIR)" "$(VERSION)"
+
+# build/reknit-VERSION.tar.gz: the sources with all crates, to be built without network.
+dist:
+	@tools/dist.sh source "$(VERSION)"
+
+# build/reknit-VERSION-x86_64-linux.tar.gz: the library itself, for glibc 2.17 and later.
+dist-binary: build $(RELEASE)/libreknit.a
+	@tools/dist.sh binary "$(VERSION)"
 
 clean:
 	rm -rf target build

@@ -9,7 +9,7 @@
 #   LIBDIR/cmake/reknit/reknitConfig.cmake, reknitConfigVersion.cmake    can be moved with the tree
 #   PREFIX/include/*.h, *.hpp
 #   PREFIX/share/reknit/fortran/*.f90    sources: .mod files belong to one compiler
-#   PREFIX/share/doc/reknit/LICENSE*
+#   PREFIX/share/doc/reknit/LICENSE*, THIRD-PARTY
 #
 # DESTDIR stands in front of every path that is written and inside none of the files; it may be "".
 set -euo pipefail
@@ -99,7 +99,7 @@ filled "$templates/reknitConfig.cmake.in" "$config"
 filled "$templates/reknitConfigVersion.cmake.in" "$config"
 for header in "${headers[@]}"; do file "$header" "$include" "$(basename "$header")"; done
 for source in "${sources[@]}"; do file "$source" "$fortran" "$(basename "$source")"; done
-for licence in "$root"/LICENSE*; do file "$licence" "$licences" "$(basename "$licence")"; done
+for licence in "$root"/LICENSE* "$root/THIRD-PARTY"; do file "$licence" "$licences" "$(basename "$licence")"; done
 
 if [ -n "$remove" ]; then
   for folder in "$config" "$fortran" "$prefix/share/reknit" "$licences"; do

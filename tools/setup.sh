@@ -4,7 +4,7 @@
 #   tools/setup.sh build    a C compiler and make
 #   tools/setup.sh demo     Python 3 with its venv module
 #   tools/setup.sh julia    Julia 1.5 or later, called as .deps/bin/julia
-#   tools/setup.sh test     all of the above, and the other compilers, MPI, valgrind and cmake
+#   tools/setup.sh test     all of the above, the other compilers, MPI, valgrind, cmake and an older C library
 #   tools/setup.sh plots    .deps/venv, a Python environment with numpy and matplotlib
 #
 # Several groups may be named at once. What is there already is left alone, so a second run is quick.
@@ -287,6 +287,25 @@ setup_julia() {
   say "julia is $("$deps/bin/julia" --version | sed 's/.* //'), call it as .deps/bin/julia"
 }
 
+# ---------------------------------------------------------------- an older C library
+
+# Debian 11's, to run the binary archive under; the test that wants it is skipped without.
+setup_old_glibc() {
+  local to=$deps/glibc
+  [ -e "$to/lib" ] && return
+  [ "$(uname -m)" = x86_64 ] && have apt-get && have dpkg-deb && add_old_source || return 0
+  say "unpacking $old's C library into .deps/glibc"
+  rm -rf "$to" "$to.new"
+  mkdir -p "$to.new"
+  if (cd "$to.new" && logged apt-get -q download "libc6/$old" "libgcc-s1/$old" &&
+    for package in *.deb; do dpkg-deb -x "$package" . || exit 1; done); then
+    rm "$to.new"/*.deb
+    mv "$to.new" "$to"
+  else
+    say "no older C library here, the test that needs it will be skipped"
+  fi
+}
+
 # ---------------------------------------------------------------- Python environment for plots
 
 setup_plots() {
@@ -307,13 +326,14 @@ setup_plots() {
 
 [ $# -gt 0 ] || { usage; exit 2; }
 julia=''
+glibc=''
 plots=''
 for group in "$@"; do
   case $group in
     build) need_build ;;
     demo) need_demo ;;
     julia) julia=1 ;;
-    test) need_build; need_demo; need_test; julia=1 ;;
+    test) need_build; need_demo; need_test; julia=1; glibc=1 ;;
     plots) need_demo; plots=1 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -323,3 +343,4 @@ missing=${missing# }
 [ -z "$missing" ] || apt_install "$missing"
 [ -z "$plots" ] || setup_plots
 [ -z "$julia" ] || setup_julia
+[ -z "$glibc" ] || setup_old_glibc

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Installs into temporary trees and uses the result as strangers would: pkg-config, CMake, a moved tree, the static
-# library. The programs are the snippets of docs/, compared with the closed form of what they compute.
-# Ends with a line `N passed, N failed`. Takes target/release/libreknit.{so,a} as they are; builds what is missing.
+# library, the archives of a release. The programs are the snippets of docs/, compared with the closed form of what
+# they compute. Ends with a line `N passed, N failed`. Takes target/release/libreknit.{so,a} as they are; builds what
+# is missing.
+#
+# RKN_TEST_OFFLINE_BUILD=1: also builds the unpacked source archive with the network cut off, which takes minutes.
 set -uo pipefail
 export LC_ALL=C
 
@@ -58,6 +61,7 @@ expected() {                                   # PREFIX, LIBDIR
   printf '.%s\n' "$2/libreknit.so" "$2/$soname" "$2/libreknit.so.$version" "$2/libreknit.a" "$2/pkgconfig/reknit.pc" \
     "$2/cmake/reknit/reknitConfig.cmake" "$2/cmake/reknit/reknitConfigVersion.cmake" \
     "$1/share/doc/reknit/LICENSE" "$1/share/doc/reknit/LICENSE-MIT" "$1/share/doc/reknit/LICENSE-APACHE" \
+    "$1/share/doc/reknit/THIRD-PARTY" \
     "$1/include/reknit.h" "$1/include/reknit.hpp" "$1/include/reknit_mpi.h"
   for f in bindings/fortran/src/*.f90; do echo ".$1/share/reknit/fortran/$(basename "$f")"; done
 }
@@ -203,6 +207,152 @@ if have "$julia"; then
 else
   skip julia "the program of docs/julia.md"
 fi
+
+# ---------------------------------------------------------------- licences
+
+if have cargo && have python3; then
+  check "THIRD-PARTY and deny.toml fit the crates" tools/notices.py --check
+  if have cargo-deny; then
+    check "cargo deny" cargo-deny --offline check licenses
+  else
+    skip cargo-deny "the licences by it; tools/notices.py holds them to the same list"
+  fi
+else
+  skip "cargo or no python3" "the licences"
+fi
+
+# ---------------------------------------------------------------- the source archive
+
+# A command without network, and without what cargo has fetched before.
+cut=(env CARGO_HOME="$work/cargo-home")
+if unshare -rn true 2>/dev/null; then
+  cut+=(unshare -rn)
+else
+  echo "packaging: namespaces are not permitted here, so a proxy that does not answer cuts the network off"
+  cut+=(http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 CARGO_NET_RETRY=0)
+fi
+
+archive=reknit-$version
+dist() { make --no-print-directory "$1" CARGO="${2-cargo}" && cp "build/$3.tar.gz" "$work/$4"; }
+if ! have cargo || ! git rev-parse --git-dir >/dev/null 2>&1; then
+  skip "cargo or no repository" "the source archive"
+elif ! cargo fetch --quiet --locked 2>/dev/null; then
+  skip "way to the crates of other platforms" "the source archive"
+else
+  check "make dist" dist dist cargo "$archive" first
+  (umask 077 && TZ=Asia/Tokyo LANG=de_DE dist dist cargo "$archive" second) >/dev/null 2>&1
+  check "make dist again: the same bytes" cmp "$work/first" "$work/second"
+  mkdir -p "$work/un packed"
+  check "unpack it" tar -C "$work/un packed" -xzf "$work/first"
+  U="$work/un packed/$archive"
+  alike() { git ls-files -z | while IFS= read -rd '' f; do cmp "$f" "$U/$f" || return; done; }
+  check "it has the files under version control" alike
+  check "it has nothing else but crates and their configuration" same ".cargo/config.toml" \
+    "$(comm -13 <(git ls-files | sort) <(cd "$U" && find . -path ./vendor -prune -o -type f -print | sed 's|^\./||' | sort))"
+  check "one owner and one time in it" same "0/0 $(TZ=UTC date -d "@$(git log -1 --format=%ct)" '+%F %H:%M')" \
+    "$(TZ=UTC tar -tvzf "$work/first" --numeric-owner | awk '{print $2, $4, $5}' | sort -u)"
+  check "the configuration names no host" nothing "$(grep -nE '://|registry|index' "$U/.cargo/config.toml")"
+  check "make takes the crates in it only" test "$(make -C "$U" -n build CARGO=cargo | grep -c -- '--locked --offline')" = 1
+  check "make in the repository does not" test "$(make -n build CARGO=cargo | grep -c -- '--locked')" = 0
+
+  crates() { (cd "$U" && "${cut[@]}" cargo metadata --format-version 1 "$@" 2>"$work/metadata.err"); }
+  named=$(crates | python3 -c 'import json, sys; print("\n".join(sorted(p["name"] + " " + p["version"] for p in json.load(sys.stdin)["packages"])))')
+  check "all crates of Cargo.lock are in it, without network" same \
+    "$(sed -n 's/^name = "\(.*\)"/\1/p; s/^version = "\(.*\)"/\1/p' Cargo.lock | paste -d' ' - - | sort)" "$named"
+  without_rayon() { mv "$U/vendor/rayon" "$work/rayon" && crates; local code=$?; cat "$work/metadata.err"; mv "$work/rayon" "$U/vendor/rayon"; return $code; }
+  check "a crate that is missing is missed" refused "rayon" without_rayon
+  not_allowed() { sed -i.kept '/unicode-ident/d' "$U/deny.toml"; "${cut[@]}" "$U/tools/notices.py" --all; local code=$?; mv "$U/deny.toml.kept" "$U/deny.toml"; return $code; }
+  check "the licences of all crates, without network" "${cut[@]}" "$U/tools/notices.py" --all
+  check "a licence that is not allowed is refused" refused "unicode-ident" not_allowed
+
+  I="$work/from archive"
+  if [ -n "${RKN_TEST_OFFLINE_BUILD-}" ]; then
+    check "build and install without network" "${cut[@]}" make -C "$U" --no-print-directory install PREFIX="$I"
+    check "the C tests in the unpacked tree" "${cut[@]}" "$U/tests/c/run.sh"
+  else
+    mkdir -p "$U/target"
+    ln -s "$release" "$U/target/release"
+    check "install from the unpacked tree" make -C "$U" --no-print-directory install CARGO=no-cargo PREFIX="$I"
+  fi
+  check "the files of that tree" same "$(expected '' /lib | sort)" "$(tree "$I")"
+  check "its notices" cmp THIRD-PARTY "$I/share/doc/reknit/THIRD-PARTY"
+  "$cc" "${strict[@]}" "$work/rod.c" -o "$work/rod_archive" -I"$I/include" -L"$I/lib" -lreknit
+  check "a program with it" rod archive with "$I/lib" "$work/rod_archive"
+fi
+
+# ---------------------------------------------------------------- the binary archive
+
+floor=2.17                                     # docs/install.md
+binary=reknit-$version-x86_64-linux
+newest() { objdump -T "$1" | grep -o 'GLIBC_[0-9.]*[0-9]' | sort -uV | tail -n 1; }
+no_newer() {
+  newest "$1"
+  [ "$(printf '%s\n' "$(newest "$1")" "GLIBC_$floor" | sort -V | tail -n 1)" = "GLIBC_$floor" ]
+}
+if [ "$(uname -sm)" != "Linux x86_64" ] || ! have rustc || ! [ -e "$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html" ]; then
+  skip "x86_64 Linux with a Rust toolchain that brings its notices" "the binary archive"
+else
+  export SOURCE_DATE_EPOCH=1700000000
+  check "make dist-binary" dist dist-binary true "$binary" first
+  (umask 077 && TZ=Asia/Tokyo dist dist-binary true "$binary" second) >/dev/null 2>&1
+  check "make dist-binary again: the same bytes" cmp "$work/first" "$work/second"
+  mkdir -p "$work/some where"
+  check "unpack it" tar -C "$work/some where" -xzf "$work/first"
+  B="$work/some where/$binary"
+  check "the files of the binary archive" same \
+    "$({ expected '' /lib; printf '.%s\n' /README.md /share/doc/reknit/rust-standard-library.html; } | sort)" "$(tree "$B")"
+  check "its notices" cmp THIRD-PARTY "$B/share/doc/reknit/THIRD-PARTY"
+  check "no path of this machine in its texts" nothing "$(grep -rlIF -e "$root" -e "$work" "$B")"
+  check "the C library that it needs" no_newer "$B/lib/$soname"
+  check "the measure sees a newer need" refused "GLIBC_2." no_newer "$release/libreknit.so"
+  check "it exports what the header declares" same "$declared" "$(nm -D --defined-only "$B/lib/$soname" | awk '{print $NF}' | sort -u)"
+  check "the same soname" same "$soname" "$(readelf -dW "$B/lib/$soname" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')"
+  check "no RPATH, no RUNPATH in it" nothing "$(readelf -dW "$B/lib/$soname" | grep -E 'RPATH|RUNPATH')"
+  if have pkg-config; then
+    bpc() { env PKG_CONFIG_PATH="$B/lib/pkgconfig" pkg-config "$@"; }
+    eval "flags=($(bpc --cflags --libs reknit))"
+    check "pkg-config where it lies" "$cc" "${strict[@]}" "$work/rod.c" -o "$work/rod_binary" "${flags[@]}"
+    check "a program with it" rod binary with "$B/lib" "$work/rod_binary"
+  else
+    skip pkg-config "the binary archive by it"
+  fi
+  if have cmake; then
+    check "the CMake example: configure" cmake -S examples/cmake -B "$work/cmake" -DCMAKE_PREFIX_PATH="$B"
+    check "the CMake example: build" cmake --build "$work/cmake"
+    # As Gaussian elimination of the dense matrices in another program gave it.
+    check "the CMake example: run" grep -x "hottest cell at the end: 432.396701 K" <("$work/cmake/heat_sequence" 16 8)
+  else
+    skip cmake "the CMake example"
+  fi
+
+  # Under an older C library: the start is our own, since this machine's would ask for a new one.
+  old=$root/.deps/glibc/lib/x86_64-linux-gnu
+  if [ -e "$old/ld-linux-x86-64.so.2" ]; then
+    cat >"$work/start.c" <<'C'
+#include <stdlib.h>
+int main(void);
+__attribute__((force_align_arg_pointer)) void _start(void) { exit(main()); }
+C
+    under() { "$old/ld-linux-x86-64.so.2" --library-path "$1:$old" "$work/rod_old"; }
+    check "a program for any C library" "$cc" "${strict[@]}" -nostartfiles "$work/rod.c" "$work/start.c" -o "$work/rod_old" \
+      -I"$B/include" -L"$B/lib" -lreknit
+    check "it runs under $(basename "$(readlink -f "$old/libc.so.6")" .so)" rod old under "$B/lib"
+    check "the library that was linked here does not" refused "not found" under "$release"
+  else
+    skip "older C library in .deps/glibc" "running under it"
+  fi
+fi
+
+# ---------------------------------------------------------------- the recipe for Spack
+
+if have python3; then
+  check "the recipe is Python" python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' packaging/spack/package.py
+fi
+check "the recipe has this version" grep -qF "version(\"$version\")" packaging/spack/package.py
+check "the recipe wants the Rust that Cargo.toml wants" same "$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)" \
+  "$(sed -n 's/.*"rust@\(.*\):".*/\1/p' packaging/spack/package.py)"
+check "docs/install.md names that Rust" grep -q "Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)" docs/install.md
+check "docs/install.md names the oldest glibc" grep -q "glibc $floor" docs/install.md
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
