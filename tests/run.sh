@@ -34,6 +34,7 @@ suite fortran tests/fortran/run.sh
 suite julia tests/julia/run.sh
 suite mpi tests/mpi/run.sh
 suite sundials tests/sundials/run.sh
+suite petsc tests/petsc/run.sh
 suite examples tests/examples/run.sh
 suite packaging tests/packaging/run.sh
 

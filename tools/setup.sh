@@ -90,6 +90,10 @@ usable_python() {
 has_python() { usable_python >/dev/null; }
 has_hypre() { [ -e /usr/include/hypre/HYPRE.h ]; }
 has_sundials() { [ -e /usr/include/sundials/sundials_version.h ]; }
+has_petsc() {
+  compgen -G "/usr/lib/petscdir/petsc*/*-real/include/petsc.h" >/dev/null && compgen -G "/usr/lib/petscdir/petsc*/*-complex/include/petsc.h" >/dev/null &&
+    compgen -G "/usr/share/petsc/*/share/petsc/examples/src" >/dev/null
+}
 has_mpi() { have mpirun && have mpicc && includes mpicc mpi.h c; }
 
 need_build() {
@@ -107,6 +111,8 @@ need_test() {
   need "libopenmpi-dev openmpi-bin" has_mpi
   need libhypre-dev has_hypre
   need libsundials-dev has_sundials
+  # The examples have the version in their name.
+  need "libpetsc-real-dev libpetsc-complex-dev $(apt-cache search --names-only '^libpetsc[0-9.]*-dev-examples$' 2>/dev/null | cut -d' ' -f1 | sort -V | tail -n 1)" has_petsc
   need valgrind have valgrind
   need cmake have cmake
 }
