@@ -111,7 +111,9 @@ need_test() {
   need "libopenmpi-dev openmpi-bin" has_mpi
   need libhypre-dev has_hypre
   need libsundials-dev has_sundials
-  # The examples have the version in their name.
+  need "mpich libmpich-dev" have mpicc.mpich
+  # The examples have the version in their name, which the lists of packages know.
+  has_petsc || ! apt_usable || apt_update
   need "libpetsc-real-dev libpetsc-complex-dev $(apt-cache search --names-only '^libpetsc[0-9.]*-dev-examples$' 2>/dev/null | cut -d' ' -f1 | sort -V | tail -n 1)" has_petsc
   need valgrind have valgrind
   need cmake have cmake

@@ -66,9 +66,30 @@ typedef struct {
   PetscBool          is_solving;
   PetscErrorCode     error; /* of the first callback that failed on this rank */
   int64_t            last_monitored, tested_iteration;
-  double             measure, tested_norm;
+  double             measure, tested_norm, logged;
   KSPConvergedReason verdict;
 } KSP_Reknit;
+
+/* Phases of a solve as events of PETSc's log. */
+static PetscLogEvent phases[RKN_EVENT_REDUCE + 1];
+
+/* Flops are counted once: PETSc takes those of an event to be what was added since it began. */
+static void Profile(void *user, rkn_event phase, int32_t begins, double flops, double bytes) {
+  KSP         ksp = (KSP)user;
+  KSP_Reknit *r   = (KSP_Reknit *)ksp->data;
+
+  (void)bytes;
+  if (phase < 0 || phase > RKN_EVENT_REDUCE) return;
+  if (begins) {
+    if (phase == RKN_EVENT_SOLVE) r->logged = 0;
+    (void)PetscLogEventBegin(phases[phase], ksp, NULL, NULL, NULL);
+    return;
+  }
+  const double new_flops = phase == RKN_EVENT_SOLVE ? flops - r->logged : flops;
+  r->logged += new_flops;
+  (void)PetscLogFlops(new_flops);
+  (void)PetscLogEventEnd(phases[phase], ksp, NULL, NULL, NULL);
+}
 
 static PetscErrorCode ErrorOf(rkn_status status) {
   switch (status) {
@@ -336,6 +357,9 @@ static PetscErrorCode NeedSolver(KSP ksp) {
   rkn_context_destroy(ctx);
   RknCall(ksp, status);
   RknCall(ksp, rkn_krylov_set_monitor(r->solver, Monitor, ksp, NULL));
+#if defined(PETSC_USE_LOG)
+  if (PetscLogPLB) RknCall(ksp, rkn_krylov_set_events(r->solver, Profile, ksp, NULL));
+#endif
   RknCall(ksp, rkn_krylov_get_string(r->solver, "initial_guess", r->default_guess, sizeof r->default_guess, NULL));
   RknCall(ksp, rkn_krylov_get_string(r->solver, "verify", r->default_verify, sizeof r->default_verify, NULL));
   for (const Setting *setting = r->settings; setting; setting = setting->next) {
@@ -956,8 +980,11 @@ static PetscErrorCode KSPCreate_Reknit(KSP ksp) {
 /* ---- The public functions ---- */
 
 PetscErrorCode KSPRegisterReknit(void) {
+  static const char *const names[] = {"RKNSolve", "RKNSetUp", "RKNApply", "RKNPrecondition", "RKNInner", "RKNReduce"};
+
   PetscFunctionBegin;
   PetscCall(KSPRegister(KSPREKNIT, KSPCreate_Reknit));
+  for (int i = 0; i <= RKN_EVENT_REDUCE; ++i) PetscCall(PetscLogEventRegister(names[i], KSP_CLASSID, &phases[i]));
   PetscFunctionReturn(0);
 }
 

@@ -455,7 +455,7 @@ static int solve(SUNLinearSolver S, SUNMatrix A, N_Vector x, N_Vector b, realtyp
     const rkn_status status = solve_from(c, is_guessed, N_VGetArrayPointer(x));
     int64_t iterations = 0;
     rkn_krylov_get_int(c->krylov, "iterations", &iterations);
-    rkn_krylov_get_real(c->krylov, "recurrence_norm", &c->residual_norm);
+    rkn_krylov_get_real(c->krylov, "tested_norm", &c->residual_norm);
     c->iterations = (int)iterations;
     if (status < 0) {
         /* A rank that only hears of another's failure has no code of its own. */

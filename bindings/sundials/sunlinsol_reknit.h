@@ -75,7 +75,7 @@ const char *SUNLinSol_ReknitLastMessage(void);
  * Over several ranks all return the same code, but for that of PSetup, which is the integrator's.
  *
  * SUNLinSolNumIters: iterations of the last solve; 1 if it had none and x is not zero, because what was learned was
- * good enough. SUNLinSolResNorm: the norm that was compared with tol, as the recurrence had it at the end.
+ * good enough. SUNLinSolResNorm: the norm that was compared with tol, of b - A x at the point delivered.
  * SUNLinSolResid: P1^-1 b of the last solve, the preconditioned residual of a zero guess. SUNLinSolSpace: a bound for
  * the numbers held, without preconditioners that the solver makes. */
 

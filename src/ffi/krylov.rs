@@ -217,6 +217,7 @@ fn value_of(s: &rkn_krylov, key: &str) -> Result<Value> {
         "callback_status" => Value::Int(s.callback_status.get() as i64),
         "residual_norm" => Value::Real(report.residual_norm),
         "relative_residual" => Value::Real(report.relative_residual),
+        "tested_norm" => Value::Real(report.tested_norm),
         "recurrence_norm" => Value::Real(report.recurrence_norm),
         "target" => Value::Real(report.target),
         "orthogonality_loss" => Value::Real(report.diagnostics.orthogonality_loss),

@@ -65,6 +65,8 @@ pub struct Report {
     pub rebuilds: usize,
     pub residual_norm: f64,
     pub relative_residual: f64,
+    /// The norm that `target` is for, of the true residual where that was formed.
+    pub tested_norm: f64,
     pub recurrence_norm: f64,
     pub target: f64,
     /// The method that ran, and the preconditioner if the library chose one.

@@ -81,6 +81,7 @@ pub static KRYLOV: &[Row] = &[
     row("callback_status", Type::Int(i64::MIN, i64::MAX), Default::Result, &[], "what the callback that ended the last solve returned, else 0"),
     row("residual_norm", POSITIVE, Default::Result, &[], "||b - A x|| at the point delivered (the tested norm if verify is never)"),
     row("relative_residual", POSITIVE, Default::Result, &[], "the same divided by ||b||"),
+    row("tested_norm", POSITIVE, Default::Result, &[], "the norm that was tested, of b - A x at the point delivered unless verify is never"),
     row("recurrence_norm", POSITIVE, Default::Result, &[], "the residual norm that the method's own recurrence arrived at"),
     row("target", POSITIVE, Default::Result, &[], "what the tested norm had to fall to"),
     seconds(row("setup_seconds", POSITIVE, Default::Result, &[], "wall-clock time of preparing the last solve, preconditioner included")),

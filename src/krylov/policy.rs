@@ -144,17 +144,26 @@ impl Survey {
 
     /// Entries of a complete factor.
     fn fill(&self) -> f64 {
-        25.0 * self.width.powi(2)
+        (25.0 * self.width.powi(2)).min(0.5 * self.n * self.n)
+    }
+
+    /// Nothing is left to fill in: an incomplete factorisation would be the complete one, made for each system.
+    fn is_full(&self) -> bool {
+        self.entries > 0.5 * self.n * self.n
     }
 
     /// Whether a class may be tried at all.
     fn offers(&self, class: Class) -> bool {
-        !rungs(class, self.hermitian).is_empty() && (class != Complete || self.fill() < ROOM)
+        !rungs(class, self.hermitian).is_empty()
+            && match class {
+                Complete => self.fill() < ROOM,
+                _ => !self.is_full() || self.fill() >= ROOM,
+            }
     }
 
     /// Making a complete factor, and applying it.
     fn complete(&self) -> (f64, f64) {
-        let flops = 10.0 * self.width.powi(3);
+        let flops = (10.0 * self.width.powi(3)).min(self.n.powi(3) / 3.0);
         let sides = if self.hermitian { 1.0 } else { 2.0 };
         (0.5 * self.size / 8.0 * sides * factor_cost(self.fill(), flops), substitution_cost(sides * self.fill(), self.size / 2.0))
     }
@@ -244,13 +253,15 @@ impl Default for Policy {
 /// Whether memory pays where only iterations can be counted.
 #[derive(Debug, Clone, Copy, Default)]
 struct Habit {
-    /// Average applies of a solve with memory, and without.
+    /// Average work of a solve with memory, and without.
     with: f64,
     without: f64,
     /// Systems left to be solved without.
     pause: usize,
     /// How long the next pause is.
     stretch: usize,
+    /// Systems solved with memory since the last pause.
+    tried: usize,
 }
 
 /// Memory must cost no more than this share of the work without.
@@ -272,13 +283,13 @@ impl Policy {
         archive.count_up_to(&mut class, CLASSES.len() - 1)?;
         self.class = CLASSES[class];
         archive.count_up_to(&mut self.rung, 3)?;
-        let (Age { systems, cost, last, before }, Habit { with, without, pause, stretch }) = (&mut self.age, &mut self.habit);
+        let (Age { systems, cost, last, before }, Habit { with, without, pause, stretch, tried }) = (&mut self.age, &mut self.habit);
         let numbers = [systems, cost, last, before, &mut self.making, &mut self.iteration, &mut self.nominal, &mut self.unit, with, without];
         numbers.into_iter().try_for_each(|v| archive.number(v))?;
         for observed in &mut self.observed {
             archive.optional(observed, || Ok(0.0), |archive, v| archive.number(v))?;
         }
-        for count in [&mut self.fresh, &mut self.stretch, pause, stretch] {
+        for count in [&mut self.fresh, &mut self.stretch, pause, stretch, tried] {
             archive.count(count)?;
         }
         if self.survey.as_ref().is_some_and(|survey| self.rung >= rungs(self.class, survey.hermitian).len()) {
@@ -599,10 +610,15 @@ impl Habit {
         if self.without == 0.0 {
             self.without = work;
         } else if remembers {
+            self.tried += 1;
+            if self.tried == 1 && self.stretch > 0 {
+                // What the first one after a pause remembers is older than the pause.
+                return;
+            }
             self.with = average(self.with);
             if self.with > WORTH * self.without {
                 self.stretch = (2 * self.stretch).clamp(2, 32);
-                (self.pause, self.with) = (self.stretch, 0.0);
+                (self.pause, self.with, self.tried) = (self.stretch, 0.0, 0);
             } else {
                 self.stretch = 0;
             }

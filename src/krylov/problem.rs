@@ -349,6 +349,7 @@ impl<T: Scalar> Problem<'_, T> {
         report.reductions = self.space.reductions();
         report.residual_norm = if self.is_verified { self.true_norm } else { self.recurrence_norm };
         report.relative_residual = report.residual_norm / if self.rhs_true_norm > 0.0 { self.rhs_true_norm } else { 1.0 };
+        report.tested_norm = if self.is_verified { self.tested_norm } else { self.recurrence_norm };
         report.recurrence_norm = self.recurrence_norm;
         report.target = self.target;
         report.solve_seconds = self.started.elapsed().as_secs_f64() - report.setup_seconds;

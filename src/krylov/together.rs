@@ -143,6 +143,7 @@ impl<'a> Watch<'a> {
         }
         let column = self.tracks[longest].report.borrow();
         report.residual_norm = column.residual_norm;
+        report.tested_norm = column.tested_norm;
         report.relative_residual = column.relative_residual;
         report.recurrence_norm = column.recurrence_norm;
         report.target = column.target;

@@ -16,6 +16,9 @@ use crate::runtime::{memory, Error, Pool, Result};
 const RANGE: (f64, f64) = (1e-100, 1e100);
 const RANGE_SINGLE: (f64, f64) = (1e-20, 1e20);
 
+/// Columns with less than this share of their mass count as lost.
+const LOST: f64 = 1e-30;
+
 /// Parts that rows are dealt out to, whatever the threads.
 const PARTS: usize = 8;
 
@@ -77,9 +80,25 @@ impl Kept {
         self.rows.clear();
     }
 
-    fn push(&mut self, e: f64, j: u32) {
+    fn push(&mut self, p: f64, j: u32) {
         self.idx.push(j);
-        self.p.push(e as f32);
+        self.p.push(p as f32);
+    }
+
+    /// A row of P, `weight` times these: all, or those that are larger than `low`.
+    fn take<E: Copy + Into<f64>>(&mut self, e: &[E], weight: f64, low: f64) {
+        if self.is_dense {
+            self.p.extend(e.iter().map(|e| (weight * (*e).into()) as f32));
+            return self.end_row();
+        }
+        for (block, part) in e.chunks(8).enumerate() {
+            if part.iter().fold(false, |any, e| any | ((*e).into() > low)) {
+                for (l, e) in part.iter().map(|e| (*e).into()).enumerate().filter(|(_, e)| *e > low) {
+                    self.push(weight * e, (8 * block + l) as u32);
+                }
+            }
+        }
+        self.end_row();
     }
 
     fn end_row(&mut self) {
@@ -102,7 +121,7 @@ pub enum Take {
     /// Exponentials in single precision will do.
     Roughly,
     /// Keep the entries of P above `above` a_i, or all of them.
-    Entries { above: f64, is_dense: bool },
+    Entries { above: f64, is_dense: bool, is_rough: bool },
     /// The whole plan, whatever is listed, and <C, P>.
     Cost,
 }
@@ -352,11 +371,40 @@ impl<'a> Dual<'a> {
     }
 
     /// Sinkhorn's other half-step: columns exact, or beyond that by a factor from 1 to 2.
-    pub fn update_columns(&mut self, relaxation: f64) {
-        for ((gamma, c), log_b) in self.gamma.iter_mut().zip(&self.columns).zip(&self.log_b) {
-            *gamma += relaxation * (log_b - c.max(f64::MIN_POSITIVE).ln());
+    pub fn update_columns(&mut self, relaxation: f64) -> Result<()> {
+        let mut lost = Vec::new();
+        for j in 0..self.gamma.len() {
+            if self.columns[j] > LOST * self.b[j] {
+                self.gamma[j] += relaxation * (self.log_b[j] - self.columns[j].ln());
+            } else if self.b[j] > 0.0 {
+                lost.push(j);
+            }
+        }
+        if !lost.is_empty() {
+            self.find_columns(&lost)?;
         }
         self.forbid_empty_columns();
+        Ok(())
+    }
+
+    /// For columns that have lost their mass, or that no active entry reaches: gamma by which their largest entry has
+    /// all of it. Their sums have no digits to go by.
+    fn find_columns(&mut self, lost: &[usize]) -> Result<()> {
+        let mut highest = memory::filled(lost.len(), f64::NEG_INFINITY, "columns")?;
+        let rows = self.geometry.rows();
+        let mut room = memory::filled(if rows.lends() { 0 } else { self.geometry.m }, 0.0, "a row of the cost")?;
+        for part in &self.parts {
+            for (r, phi) in part.phi.iter().enumerate().filter(|(_, phi)| phi.is_finite()) {
+                let row = rows.row(part.first + r, &mut room)?;
+                for (t, j) in highest.iter_mut().zip(lost) {
+                    *t = t.max(phi - self.scale * row[*j]);
+                }
+            }
+        }
+        for (t, j) in highest.iter().zip(lost).filter(|(t, _)| t.is_finite()) {
+            self.gamma[*j] = self.log_b[*j] - t;
+        }
+        Ok(())
     }
 
     /// Share of entries above `above` a_i, from a sample of rows.
@@ -471,7 +519,7 @@ impl Part {
         let row = rows.row(self.first + r, &mut self.room)?;
         let phi = &mut self.phi[r];
         let highest = || row.iter().zip(gamma).fold(f64::NEG_INFINITY, |t, (c, g)| t.max(g - scale * c));
-        let is_rough = matches!(take, Take::Roughly);
+        let is_rough = matches!(take, Take::Roughly | Take::Entries { is_rough: true, .. });
         let range = if is_rough { RANGE_SINGLE } else { RANGE };
         let (single, e) = (&mut self.single, &mut self.e);
         let mut sum = |phi: f64| if is_rough { exp_row_single(row, gamma, scale, phi, single) } else { exp_row(row, gamma, scale, phi, e) };
@@ -484,26 +532,14 @@ impl Part {
         *phi += log_a - total.ln();
         if is_rough {
             add_single(&self.single, weight, &mut self.columns);
-            return Ok(());
+        } else {
+            add(&self.e, weight, &mut self.columns);
         }
-        add(&self.e, weight, &mut self.columns);
-        if matches!(take, Take::Cost) {
-            self.cost += weight * self.e.iter().zip(row).map(|(e, c)| e * c).sum::<f64>();
-        }
-        if let Take::Entries { above, .. } = take {
-            if self.kept.is_dense {
-                self.kept.p.extend(self.e.iter().map(|e| (weight * e) as f32));
-            } else {
-                let low = above * total;
-                for (block, part) in self.e.chunks(8).enumerate() {
-                    if part.iter().fold(false, |any, e| any | (*e > low)) {
-                        for (l, e) in part.iter().enumerate().filter(|(_, e)| **e > low) {
-                            self.kept.push(weight * e, (8 * block + l) as u32);
-                        }
-                    }
-                }
-            }
-            self.kept.end_row();
+        match take {
+            Take::Cost => self.cost += weight * self.e.iter().zip(row).map(|(e, c)| e * c).sum::<f64>(),
+            Take::Entries { above, .. } if is_rough => self.kept.take(&self.single, weight, above * total),
+            Take::Entries { above, .. } => self.kept.take(&self.e, weight, above * total),
+            _ => {}
         }
         Ok(())
     }

@@ -34,8 +34,8 @@ impl Newton {
     }
 
     /// The direction from the entries that the last pass kept (or from exponentials taken anew), and the slope of F along
-    /// it. `error` is that of the columns.
-    pub fn solve(&mut self, dual: &mut Dual, error: f64, is_kept: bool) -> Result<f64> {
+    /// it. `error` is that of the columns; `caution` multiplies the shift of the diagonal, 1 for a plain step.
+    pub fn solve(&mut self, dual: &mut Dual, error: f64, is_kept: bool, caution: f64) -> Result<f64> {
         let m = self.r.len();
         for j in 0..m {
             self.r[j] = if dual.b[j] > 0.0 { dual.b[j] - dual.columns[j] } else { 0.0 };
@@ -49,7 +49,7 @@ impl Newton {
             self.shift.copy_from_slice(&columns);
             dual.over_rows(None, &mut self.diagonal)?;
         }
-        let damping = 1e-3 * error.min(1e-3);
+        let damping = caution * 1e-3 * error.min(1e-3);
         for j in 0..m {
             let lost = columns[j] - self.shift[j];
             let lost = if lost > 1e-6 * columns[j] { lost } else { 0.0 };

@@ -16,6 +16,11 @@ const ROUGH: f64 = 3e-2;
 /// Steps of a level at most, and Sinkhorn iterations before them.
 const STEPS: usize = 60;
 const WARMUP: usize = 3;
+/// Above this error exponentials in single precision will do.
+const SINGLE: f64 = 1e-4;
+/// Directions tried from one point, and failures of them all that a level may have.
+const TRIALS: usize = 6;
+const FAILURES: usize = 5;
 /// Levels put in between when one fails.
 const RESCUES: usize = 12;
 /// Bytes a numbered entry takes: of a list of active ones with costs, of a kept one.
@@ -27,11 +32,12 @@ const ROOM: f64 = 2e6;
 pub fn solve(dual: &mut Dual, epsilon: f64, start: Option<Vec<f64>>, target: f64, watch: &mut Watch) -> Result<Outcome> {
     let m = dual.geometry.m;
     let most = dual.geometry.scale()?.max;
-    let mut path = Path { newton: Newton::new(m)?, old: memory::filled(m, 0.0, "potentials")?, levels: 0 };
+    let room = || memory::filled(m, 0.0, "potentials");
+    let mut path = Path { newton: Newton::new(m)?, old: room()?, columns: room()?, levels: 0, caution: 1.0, failures: 0 };
     let (mut g, mut before) = match start {
         Some(g) => {
             // Close to the solution there is nothing to walk down.
-            match path.level(dual, epsilon, &g, target, true, watch)? {
+            match path.level(dual, epsilon, &g, target, watch)? {
                 Some(outcome) => return Ok(outcome),
                 None => (g, (FACTOR * FACTOR * epsilon).min(0.05 * most).max(epsilon)),
             }
@@ -45,9 +51,8 @@ pub fn solve(dual: &mut Dual, epsilon: f64, start: Option<Vec<f64>>, target: f64
     before = f64::INFINITY;
     let mut rescues = 0;
     while let Some(now) = levels.pop() {
-        let is_last = levels.is_empty();
-        let goal = if is_last { target } else { ROUGH.max(target) };
-        match path.level(dual, now, &g, goal, is_last, watch)? {
+        let goal = if levels.is_empty() { target } else { ROUGH.max(target) };
+        match path.level(dual, now, &g, goal, watch)? {
             Some(Outcome::Converged) => {
                 g.iter_mut().zip(&dual.gamma).for_each(|(g, gamma)| *g = if gamma.is_finite() { gamma * now } else { 0.0 });
                 before = now;
@@ -66,31 +71,43 @@ pub fn solve(dual: &mut Dual, epsilon: f64, start: Option<Vec<f64>>, target: f64
 
 struct Path {
     newton: Newton,
+    /// Where a step begins.
     old: Vec<f64>,
+    columns: Vec<f64>,
     levels: usize,
+    /// What multiplies the shift of the diagonal, and steps of this level that failed all the same.
+    caution: f64,
+    failures: usize,
 }
 
 impl Path {
     /// Solves one level; `None` if it cannot get there.
-    fn level(&mut self, dual: &mut Dual, epsilon: f64, g: &[f64], goal: f64, is_last: bool, watch: &mut Watch) -> Result<Option<Outcome>> {
+    fn level(&mut self, dual: &mut Dual, epsilon: f64, g: &[f64], goal: f64, watch: &mut Watch) -> Result<Option<Outcome>> {
         self.levels += 1;
+        self.failures = 0;
         watch.setup.report.borrow_mut().levels = self.levels;
-        let rough = if is_last { Take::Sums } else { Take::Roughly };
         dual.set_epsilon(epsilon, g);
-        dual.pass(rough)?;
+        dual.pass(Take::Roughly)?;
+        let mut is_exact = false;
         for _ in 0..WARMUP {
             let error = dual.error();
             if watch.stops(dual, error) {
                 return Ok(Some(watch.stagnates()));
             }
-            if error <= goal {
+            if error <= goal && (is_exact || goal > SINGLE) {
                 return Ok(Some(Outcome::Converged));
             }
-            dual.update_columns(1.0);
-            dual.pass(rough)?;
+            dual.update_columns(1.0)?;
+            dual.pass(sums(error))?;
+            is_exact = error <= SINGLE;
         }
         for _ in 0..STEPS {
-            let error = dual.error();
+            let mut error = dual.error();
+            if error <= goal && !is_exact && goal <= SINGLE {
+                dual.pass(Take::Sums)?;
+                error = dual.error();
+            }
+            is_exact = error <= SINGLE;
             if watch.stops(dual, error) {
                 return Ok(Some(watch.stagnates()));
             }
@@ -117,38 +134,54 @@ impl Path {
         let above = (error / 100.0).clamp(1e-12, 1e-4);
         let density = if dual.is_listed() { 0.0 } else { dual.density(above)? };
         let is_kept = density <= room(MOST_KEPT) || stores || n * m <= 2.0 * ROOM;
-        let take = if is_kept { Take::Entries { above, is_dense: density > MOST_KEPT } } else { Take::Sums };
+        let take = if is_kept { Take::Entries { above, is_dense: density > MOST_KEPT, is_rough: error > SINGLE } } else { sums(error) };
         dual.pass(take)?;
-        let (value, error) = (dual.value, dual.error().min(error));
-        let slope = self.newton.solve(dual, error, is_kept)?;
-        {
-            let mut report = watch.setup.report.borrow_mut();
-            report.newton_steps += 1;
-            report.cg_steps = self.newton.products;
-        }
+        let (value, error) = (dual.value, dual.error());
         self.old.copy_from_slice(&dual.gamma);
-        let mut alpha = 1.0;
-        while alpha > 1e-3 {
-            let moved = self.old.iter().zip(&self.newton.direction);
-            dual.gamma.iter_mut().zip(moved).for_each(|(gamma, (old, d))| *gamma = old + alpha * d);
-            dual.pass(Take::Sums)?;
-            if dual.value >= value + 1e-4 * alpha * slope - 1e-14 * value.abs() || dual.error() < 0.5 * error {
-                if dual.error() > goal {
-                    // A half-step of Sinkhorn's brings columns back that the step left behind; the next pass is due anyway.
-                    dual.update_columns(1.0);
-                }
-                return Ok(true);
+        self.columns.copy_from_slice(&dual.columns);
+        for _ in 0..TRIALS {
+            let slope = self.newton.solve(dual, error, is_kept, self.caution)?;
+            {
+                let mut report = watch.setup.report.borrow_mut();
+                report.newton_steps += 1;
+                report.cg_steps = self.newton.products;
             }
-            // The top of the parabola through what is known.
-            let bend = value + alpha * slope - dual.value;
-            alpha = if bend > 0.0 { (0.5 * alpha * alpha * slope / bend).clamp(0.1 * alpha, 0.5 * alpha) } else { 0.5 * alpha };
+            // A step that must be cut very short goes astray: a more cautious one turns towards the gradient.
+            let mut alpha = 1.0;
+            while alpha > 0.01 {
+                let moved = self.old.iter().zip(&self.newton.direction);
+                dual.gamma.iter_mut().zip(moved).for_each(|(gamma, (old, d))| *gamma = old + alpha * d);
+                dual.pass(sums(error))?;
+                let rounding = if error > SINGLE { 1e-7 } else { 1e-14 } * value.abs();
+                if dual.value >= value + 1e-4 * alpha * slope - rounding || dual.error() < 0.5 * error {
+                    if alpha == 1.0 {
+                        self.caution = (self.caution / 8.0).max(1.0);
+                    }
+                    if dual.error() > goal {
+                        // A half-step of Sinkhorn's brings columns back that the step left behind; the next pass is due anyway.
+                        dual.update_columns(1.0)?;
+                    }
+                    return Ok(true);
+                }
+                // The top of the parabola through what is known.
+                let bend = value + alpha * slope - dual.value;
+                alpha = if bend > 0.0 { (0.5 * alpha * alpha * slope / bend).clamp(0.1 * alpha, 0.5 * alpha) } else { 0.5 * alpha };
+            }
+            self.caution *= 10.0;
+            dual.gamma.copy_from_slice(&self.old);
+            dual.columns.copy_from_slice(&self.columns);
         }
-        dual.gamma.copy_from_slice(&self.old);
         dual.pass(Take::Sums)?;
         for _ in 0..10 {
-            dual.update_columns(1.0);
+            dual.update_columns(1.0)?;
             dual.pass(Take::Sums)?;
         }
-        Ok(dual.error() < 0.99 * error)
+        self.failures += 1;
+        Ok(self.failures < FAILURES)
     }
+}
+
+/// A pass as exact as the error of the last one calls for.
+fn sums(error: f64) -> Take {
+    if error > SINGLE { Take::Roughly } else { Take::Sums }
 }

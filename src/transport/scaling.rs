@@ -16,6 +16,6 @@ pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut 
         if error <= target {
             return Ok(Outcome::Converged);
         }
-        dual.update_columns(relaxation);
+        dual.update_columns(relaxation)?;
     }
 }

@@ -29,13 +29,13 @@ pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut 
         if error <= target {
             return Ok(Outcome::Converged);
         }
-        dual.update_columns(1.0);
+        dual.update_columns(1.0)?;
     }
     let mut newton = Newton::new(m)?;
     let mut old = dual.gamma.clone();
     for _ in 0..MOST {
         let above = threshold(dual, share)?;
-        dual.pass(Take::Entries { above, is_dense: false })?;
+        dual.pass(Take::Entries { above, is_dense: false, is_rough: false })?;
         let error = dual.error();
         if watch.stops(dual, error) {
             return Ok(watch.stagnates());
@@ -44,7 +44,7 @@ pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut 
             return Ok(Outcome::Converged);
         }
         let value = dual.value;
-        let slope = newton.solve(dual, error, true)?;
+        let slope = newton.solve(dual, error, true, 1.0)?;
         {
             let mut report = watch.setup.report.borrow_mut();
             report.newton_steps += 1;

@@ -69,7 +69,7 @@ mod x86 {
     /// exp by 2^k e^r, |r| <= ln 2 / 2, the polynomial of degree 12 in Estrin's order.
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    fn exp4(x: __m256d) -> __m256d {
+    unsafe fn exp4(x: __m256d) -> __m256d {
         // Adding it leaves the nearest integer in the last bits.
         const MAGIC: f64 = 6755399441055744.0;
         const LN2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
@@ -95,7 +95,7 @@ mod x86 {
 
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    fn exp8(x: __m256) -> __m256 {
+    unsafe fn exp8(x: __m256) -> __m256 {
         const MAGIC: f32 = 12582912.0;
         let c = |v: f32| _mm256_set1_ps(v);
         let x = _mm256_max_ps(_mm256_min_ps(x, c(88.0)), c(-87.0));
@@ -113,17 +113,16 @@ mod x86 {
 
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    fn sum(parts: [__m256d; 4]) -> f64 {
+    unsafe fn sum(parts: [__m256d; 4]) -> f64 {
         let v = _mm256_add_pd(_mm256_add_pd(parts[0], parts[1]), _mm256_add_pd(parts[2], parts[3]));
         let mut t = [0.0f64; 4];
-        // SAFETY: room for four.
-        unsafe { _mm256_storeu_pd(t.as_mut_ptr(), v) };
+        _mm256_storeu_pd(t.as_mut_ptr(), v);
         (t[0] + t[1]) + (t[2] + t[3])
     }
 
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    fn one(x: f64) -> f64 {
+    unsafe fn one(x: f64) -> f64 {
         _mm256_cvtsd_f64(exp4(_mm256_set1_pd(x)))
     }
 
