@@ -16,9 +16,9 @@
  *     release() gives it away. A moved-from object holds NULL; using it is an error, not a crash.
  *
  * Arrays.   An array argument is anything that std::data and std::size accept: std::vector, std::array, std::span,
- *     a C array, Eigen's plain vectors, or rkn::span{pointer, size}. Element types are float, double and
- *     std::complex of both; index types are signed integers of 4 or 8 bytes. Lengths and types are checked against
- *     the operator before the library sees a pointer.
+ *     a C array, Eigen's vectors (reknit_eigen.hpp has its matrices too), or rkn::span{pointer, size}. Element types are
+ *     float, double and std::complex of both; index types are signed integers of 4 or 8 bytes. Lengths, strides and
+ *     types are checked against the operator before the library sees a pointer.
  *
  * Lifetime. rkn::copy copies the arrays of a matrix; rkn::borrow keeps pointers, so the arrays must outlive the
  *     operator and everything composed from it, and must not be reallocated (no push_back). A temporary container
@@ -29,8 +29,8 @@
  * Errors.   A negative status throws rkn::error, with the status and the library's message. A positive one (stopped
  *     short of the tolerance, x delivered) comes back in the result of solve.
  *
- * Columns.  Several vectors are rkn::columns{data, rows, cols, ld}: what Operator::apply and Krylov::solve_block take,
- *     and what callables and requests of several vectors get.
+ * Columns.  Several vectors are rkn::columns{data, rows, cols, ld}: what Operator::apply, Krylov::solve and solve_block
+ *     take, and what callables and requests of several vectors get.
  *
  * Callables. Operators, refreshes, prolongations, reductions, inner products, monitors, convergence tests and log
  *     sinks may be any callable. They run on the thread that called the library. An exception that one of them throws is kept, the library is
@@ -136,6 +136,12 @@ private:
     std::int64_t rows_, cols_, ld_;
 };
 
+/* How a matrix of another library is read as several vectors: specialise it with `known` true and
+   static rkn::columns<T> of(V &). V is without const. */
+template <class V, class = void> struct matrix_view {
+    static constexpr bool known = false;
+};
+
 /* A NUL-terminated string argument: const char * or std::string. */
 class text {
 public:
@@ -182,12 +188,32 @@ inline const double *present(const double *data) {
     return data ? data : &nothing;
 }
 
-template <class V> std::int64_t length(const V &v) { return static_cast<std::int64_t>(std::size(v)); }
+// An expression, such as Eigen's b + c, has no elements in memory; said here, and not where they are asked for.
+template <class V, class = void> struct has_data : std::false_type {};
+template <class V> struct has_data<V, std::void_t<decltype(std::data(std::declval<V &>()))>> : std::true_type {};
+template <class... V> inline constexpr bool in_memory = (has_data<V>::value && ...);
+template <class V, class = void> struct has_strides : std::false_type {};
+template <class V>
+struct has_strides<V, std::void_t<decltype(std::declval<const V &>().innerStride() + std::declval<const V &>().outerStride())>>
+    : std::true_type {};
+
+/* The elements of an array. What knows its strides, as Eigen's types do, must lie without gaps: the row of a matrix
+   has an address and a size too. */
+template <class V> std::int64_t length(const V &v) {
+    if constexpr (has_strides<V>::value) {
+        if ((v.size() > 1 && v.innerStride() != 1) || (v.outerSize() > 1 && v.outerStride() != v.innerSize()))
+            throw error(RKN_ERR_ARGUMENT, "rkn: an array argument has gaps between its elements, must have none");
+    }
+    return static_cast<std::int64_t>(std::size(v));
+}
 
 template <class V> struct is_columns : std::false_type {};
 template <class T> struct is_columns<columns<T>> : std::true_type {};
+template <class V>
+inline constexpr bool is_block = is_columns<std::remove_cv_t<V>>::value || matrix_view<std::remove_cv_t<V>>::known;
 template <class V> struct is_view : std::false_type {};
 template <class T> struct is_view<span<T>> : std::true_type {};
+template <class T> struct is_view<columns<T>> : std::true_type {};
 #if defined(__cpp_lib_ranges)
 template <class V> inline constexpr bool outlives = std::ranges::enable_borrowed_range<V>;
 #else
@@ -195,13 +221,14 @@ template <class V> inline constexpr bool outlives = false;
 #endif
 
 // May an argument of deduced type V&& be kept by pointer? An lvalue or a view may, a temporary may not.
+template <class V>
+inline constexpr bool lasts =
+    std::is_lvalue_reference_v<V> || is_view<std::remove_cv_t<V>>::value || outlives<std::remove_cv_t<V>>;
+
 template <class Memory, class... V> constexpr void check_lent() {
     static_assert(std::is_same_v<Memory, copy_t> || std::is_same_v<Memory, borrow_t>, "say rkn::copy or rkn::borrow");
-    static_assert(
-        std::is_same_v<Memory, copy_t> ||
-            ((std::is_lvalue_reference_v<V> || is_view<std::remove_cv_t<V>>::value || outlives<std::remove_cv_t<V>>) &&
-             ...),
-        "a temporary array cannot be lent: name it, or say rkn::copy");
+    static_assert(std::is_same_v<Memory, copy_t> || (lasts<V> && ...),
+                  "a temporary array cannot be lent: name it, or say rkn::copy");
 }
 
 [[noreturn]] inline void fail(rkn_status status, const char *function, const char *argument, const std::string &what) {
@@ -844,8 +871,11 @@ private:
     }
 
     template <class V> static auto as_columns(V &v) {
+        static_assert(detail::in_memory<V>, "an expression has no elements in memory: evaluate it into a variable first");
         if constexpr (detail::is_columns<std::remove_cv_t<V>>::value) {
             return v;
+        } else if constexpr (detail::is_block<V>) {
+            return matrix_view<std::remove_cv_t<V>>::of(v);
         } else {
             const std::int64_t n = detail::length(v);
             return columns<detail::element<V>>(std::data(v), n, 1, std::max<std::int64_t>(n, 1));
@@ -1047,7 +1077,8 @@ public:
     }
 
     /* A x = b, with the preconditioner M or the one that the options name. x is the initial guess too if the option
-       initial_guess is "x". */
+       initial_guess is "x". Where b and x are rkn::columns, or matrices of which one knows how to read them as such,
+       this is solve_block. */
     template <class B, class X> result solve(const Operator &A, const B &b, X &&x) {
         return solve_with(A, nullptr, b, x);
     }
@@ -1086,16 +1117,22 @@ public:
     /* The same solve by requests (reverse communication): next() says what is wanted, until request::done. b and x
        must stay where they are until then. Callables that stand beside the requests are called by next(); if one
        throws, the solve is cancelled and next() throws. */
-    template <class B, class X> void start(const Operator &A, const B &b, X &x) { start_with(A, nullptr, b, x); }
-    template <class B, class X> void start(const Operator &A, const Operator &M, const B &b, X &x) {
+    template <class B, class X> void start(const Operator &A, B &&b, X &x) {
+        need_lasting<B>();
+        start_with(A, nullptr, b, x);
+    }
+    template <class B, class X> void start(const Operator &A, const Operator &M, B &&b, X &x) {
+        need_lasting<B>();
         need_operator("Krylov::start", M);
         start_with(A, M.get(), b, x);
     }
     /* solve_block by requests. A request for a product has as many columns as wait for one. */
-    template <class B, class X> void start_block(const Operator &A, const B &b, X &x) {
+    template <class B, class X> void start_block(const Operator &A, B &&b, X &x) {
+        need_lasting<B>();
         start_block_with(A, nullptr, b, x);
     }
-    template <class B, class X> void start_block(const Operator &A, const Operator &M, const B &b, X &x) {
+    template <class B, class X> void start_block(const Operator &A, const Operator &M, B &&b, X &x) {
+        need_lasting<B>();
         need_operator("Krylov::start_block", M);
         start_block_with(A, M.get(), b, x);
     }
@@ -1251,6 +1288,10 @@ private:
         if (!M.get()) detail::fail(RKN_ERR_NULL, function, "M", "was moved from");
     }
 
+    template <class B> static constexpr void need_lasting() {
+        static_assert(detail::lasts<B>, "b is a temporary, and must stay where it is until the solve is done: name it");
+    }
+
     template <class B, class X> static void need_system(const char *function, const Operator &A, const B &b, X &x) {
         using T = detail::element<X>;
         static_assert(!std::is_const_v<T>, "x is written to");
@@ -1278,6 +1319,7 @@ private:
     }
 
     template <class B, class X> void start_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
+        static_assert(detail::in_memory<B, X>, "an expression has no elements in memory: evaluate it into a variable first");
         need_system("Krylov::start", A, b, x);
         detail::call([&] { return rkn_krylov_start(get(), A.get(), M, std::data(b), std::data(x)); });
     }
@@ -1291,8 +1333,13 @@ private:
     }
 
     template <class B, class X> result solve_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {
-        need_system("Krylov::solve", A, b, x);
-        return outcome_of([&] { return rkn_krylov_solve(get(), A.get(), M, std::data(b), std::data(x)); });
+        if constexpr (detail::is_block<B> || detail::is_block<X>) {
+            return solve_block_with(A, M, b, x);
+        } else {
+            static_assert(detail::in_memory<B, X>, "an expression has no elements in memory: evaluate it into a variable first");
+            need_system("Krylov::solve", A, b, x);
+            return outcome_of([&] { return rkn_krylov_solve(get(), A.get(), M, std::data(b), std::data(x)); });
+        }
     }
 
     template <class B, class X> result solve_block_with(const Operator &A, const rkn_operator *M, const B &b, X &x) {

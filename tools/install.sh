@@ -45,7 +45,7 @@ private='-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc'
 
 shopt -s nullglob
 headers=("$root"/include/*.h "$root"/include/*.hpp)
-sources=("$root"/bindings/fortran/src/*.f90)
+sources=("$root"/bindings/fortran/{src,mpi}/*.f90)
 
 file() {                                       # source, target folder, name, mode (644)
   if [ -n "$remove" ]; then

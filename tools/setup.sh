@@ -4,7 +4,8 @@
 #   tools/setup.sh build    a C compiler and make
 #   tools/setup.sh demo     Python 3 with its venv module
 #   tools/setup.sh julia    Julia 1.5 or later, called as .deps/bin/julia
-#   tools/setup.sh test     all of the above, the other compilers, MPI, valgrind, cmake and an older C library
+#   tools/setup.sh fpm      the Fortran package manager, from PyPI, called as .deps/bin/fpm
+#   tools/setup.sh test     all of the above, the other compilers, MPI, Eigen, SUNDIALS, PETSc, valgrind, cmake and an older C library
 #   tools/setup.sh plots    .deps/venv, a Python environment with numpy and matplotlib
 #
 # Several groups may be named at once. What is there already is left alone, so a second run is quick.
@@ -88,6 +89,7 @@ usable_python() {
   return 1
 }
 has_python() { usable_python >/dev/null; }
+has_eigen() { [ -e /usr/include/eigen3/Eigen/SparseCore ]; }
 has_hypre() { [ -e /usr/include/hypre/HYPRE.h ]; }
 has_sundials() { [ -e /usr/include/sundials/sundials_version.h ]; }
 has_petsc() {
@@ -115,6 +117,7 @@ need_test() {
   # The examples have the version in their name, which the lists of packages know.
   has_petsc || ! apt_usable || apt_update
   need "libpetsc-real-dev libpetsc-complex-dev $(apt-cache search --names-only '^libpetsc[0-9.]*-dev-examples$' 2>/dev/null | cut -d' ' -f1 | sort -V | tail -n 1)" has_petsc
+  need libeigen3-dev has_eigen
   need valgrind have valgrind
   need cmake have cmake
 }
@@ -330,18 +333,45 @@ setup_plots() {
   : >"$venv/.ready"
 }
 
+# ---------------------------------------------------------------- fpm
+
+# Its tests are left out where it cannot be had: PyPI has it as a program for few machines.
+setup_fpm() {
+  local venv=$deps/fpm python
+  [ -x "$deps/bin/fpm" ] && return
+  if have fpm; then
+    mkdir -p "$deps/bin"
+    ln -sfn "$(command -v fpm)" "$deps/bin/fpm"
+    return
+  fi
+  python=$(usable_python) || fail "no python3 with venv: run tools/setup.sh demo first"
+  say "installing fpm from PyPI into .deps/fpm"
+  rm -rf "$venv"
+  if logged "$python" -m venv "$venv" &&
+    logged "$venv/bin/python" -m pip install --disable-pip-version-check --only-binary fpm fpm &&
+    logged "$venv/bin/fpm" --version; then
+    mkdir -p "$deps/bin"
+    ln -sfn ../fpm/bin/fpm "$deps/bin/fpm"
+  else
+    rm -rf "$venv"
+    say "fpm could not be had (see .deps/setup.log); going on without it"
+  fi
+}
+
 # ---------------------------------------------------------------- main
 
 [ $# -gt 0 ] || { usage; exit 2; }
 julia=''
 glibc=''
 plots=''
+fpm=''
 for group in "$@"; do
   case $group in
     build) need_build ;;
     demo) need_demo ;;
     julia) julia=1 ;;
-    test) need_build; need_demo; need_test; julia=1; glibc=1 ;;
+    fpm) need_demo; fpm=1 ;;
+    test) need_build; need_demo; need_test; fpm=1; julia=1; glibc=1 ;;
     plots) need_demo; plots=1 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -350,5 +380,6 @@ done
 missing=${missing# }
 [ -z "$missing" ] || apt_install "$missing"
 [ -z "$plots" ] || setup_plots
+[ -z "$fpm" ] || setup_fpm
 [ -z "$julia" ] || setup_julia
 [ -z "$glibc" ] || setup_old_glibc

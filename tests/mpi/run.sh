@@ -78,9 +78,11 @@ header() {                                     # COMPILER STANDARD EXTENSION FLA
 }
 
 fortran() {
-  local objects=() flags=(-std=f2018 -Wall -Wextra -Wtrampolines -Werror -fcheck=all -g -J "$build" -I "$build") unit
+  local objects=() flags=(-std=f2018 -Wall -Wextra -Wtrampolines -Werror -fcheck=all -g -J "$build" -I "$build") unit source
   for unit in "${binding[@]}"; do
-    "mpif90$flavour" "${flags[@]}" -c "bindings/fortran/src/$unit.f90" -o "$build/$unit.o" || return 1
+    source=bindings/fortran/src/$unit.f90
+    [ -e "$source" ] || source=bindings/fortran/mpi/$unit.f90
+    "mpif90$flavour" "${flags[@]}" -c "$source" -o "$build/$unit.o" || return 1
     objects+=("$build/$unit.o")
   done
   "mpif90$flavour" "${flags[@]}" tests/mpi/test_mpi.f90 "${objects[@]}" -o "$build/test_mpi_f" "${link[@]}"

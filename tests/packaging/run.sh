@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs into temporary trees and uses the result as strangers would: pkg-config, CMake, a moved tree, the static
 # library, the archives of a release. The programs are the snippets of docs/, compared with the closed form of what
-# they compute. Ends with a line `N passed, N failed`. Takes target/release/libreknit.{so,a} as they are; builds what
-# is missing.
+# they compute. The Fortran project of examples/ is built by CMake and by fpm, and compared with the solution of its
+# difference equations. FPM names the fpm to use (.deps/bin/fpm). Ends with a line `N passed, N failed`. Takes
+# target/release/libreknit.{so,a} as they are; builds what is missing.
 #
 # RKN_TEST_OFFLINE_BUILD=1: also builds the unpacked source archive with the network cut off, which takes minutes.
 set -uo pipefail
@@ -62,8 +63,8 @@ expected() {                                   # PREFIX, LIBDIR
     "$2/cmake/reknit/reknitConfig.cmake" "$2/cmake/reknit/reknitConfigVersion.cmake" \
     "$1/share/doc/reknit/LICENSE" "$1/share/doc/reknit/LICENSE-MIT" "$1/share/doc/reknit/LICENSE-APACHE" \
     "$1/share/doc/reknit/THIRD-PARTY" \
-    "$1/include/reknit.h" "$1/include/reknit.hpp" "$1/include/reknit_mpi.h"
-  for f in bindings/fortran/src/*.f90; do echo ".$1/share/reknit/fortran/$(basename "$f")"; done
+    "$1/include/reknit.h" "$1/include/reknit.hpp" "$1/include/reknit_eigen.hpp" "$1/include/reknit_mpi.h"
+  for f in bindings/fortran/{src,mpi}/*.f90; do echo ".$1/share/reknit/fortran/$(basename "$f")"; done
 }
 check "the files of a plain tree" same "$(expected '' /lib | sort)" "$(tree "$P")"
 check "the files of a staged tree" same "$(expected /usr "$multiarch" | sort)" "$(tree "$D")"
@@ -125,6 +126,37 @@ rod() {                                        # what, command: the right number
     awk '{n[NR] = $(NF - 1)} END {exit !(NR == 5 && n[1] > 0 && n[5] < n[1])}' "$work/rod.out" || { cat "$work/rod.out"; return 1; }
 }
 with() { env LD_LIBRARY_PATH="$1" "${@:2}"; }
+
+# The plate of examples/fortran_project: off its series, and the middle at the end of a run of n points, by the modes that
+# the differences have. 16 x (1 - x) y (1 - y) is a sum of products of sines; each decays by its own factor in a step.
+plate_off() { "$@" | sed -n 's/^off by *\([^ ]*\) .*/\1/p'; }
+plate_counts() { "$@" | sed -n 's/^off by.*, \([0-9]*\) iterations, \([0-9]*\) products/\1 \2/p'; }
+plate_is_right() {
+  "$1" 15 10 >"$work/plate.out" || return 1
+  awk 'BEGIN { n = 15; h = 1 / (n + 1); pi = atan2(0, -1); steps = 10; dt = 0.1 / steps
+      for (k = 1; k <= n; k++) {
+        for (i = 1; i <= n; i++) c[k] += 2 * h * i * h * (1 - i * h) * sin(k * pi * i * h)
+        e[k] = 4 / (h * h) * sin(k * pi * h / 2) ^ 2
+      }
+      for (s = 1; s <= steps; s++) {
+        conductivity = 1 + 0.5 * sin(40 * (s - 0.5) * dt); truth[s] = 0
+        for (k = 1; k <= n; k += 2) for (l = 1; l <= n; l += 2) {
+          if (s == 1) mode[k, l] = 16 * c[k] * c[l] * sin(k * pi / 2) * sin(l * pi / 2)
+          r = conductivity * dt / 2 * (e[k] + e[l]); mode[k, l] *= (1 - r) / (1 + r); truth[s] += mode[k, l]
+        }
+      } }
+    /^ *[0-9]+ / { d = $3 - truth[$1]; if (d > 6e-6 || d < -6e-6) { print $0, truth[$1]; bad = 1 } n_seen++ }
+    END { exit bad || n_seen != steps }' "$work/plate.out" || { cat "$work/plate.out"; return 1; }
+}
+plate_converges() {
+  awk -v coarse="$(plate_off "$1" 31 32)" -v fine="$(plate_off "$1" 63 64)" \
+    'BEGIN { print coarse, fine; exit !(fine > 0 && coarse / fine > 3.5 && coarse / fine < 4.5) }'
+}
+plate_remembers() {                            # a quarter of the iterations less, and not by more products
+  { plate_counts "$1" 63 40; plate_counts "$1" 63 40 cg initial_guess=zero; } |
+    awk '{ print; iterations[NR] = $1; products[NR] = $2 }
+      END { exit !(NR == 2 && iterations[1] > 0 && 4 * iterations[1] < 3 * iterations[2] && products[1] < products[2]) }'
+}
 
 cc=${CC:-gcc}
 strict=(-std=c11 -O1 -Wall -Wextra -Werror)
@@ -194,10 +226,37 @@ if have cmake; then
   for no in "${version%.*}.99" 0.0 99 "0.2...0.5" "0.0.1...<$version"; do
     check "CMake: version $no is not found" refused "not accepted" found "$no"
   done
+
+  # A Fortran code of several modules. The middle of its plate is close to the series of the differential equation, closer
+  # by four with half the mesh width and half the time step, and the same as another program gets mode by mode.
+  if have "${FC:-gfortran}"; then
+    check "Fortran project, CMake: configure" cmake -S examples/fortran_project -B "$work/plate" -DCMAKE_PREFIX_PATH="$M"
+    check "Fortran project, CMake: build" cmake --build "$work/plate" --parallel 2
+    check "Fortran project, CMake: its numbers" plate_is_right "$work/plate/cooling_plate"
+    check "Fortran project: second order" plate_converges "$work/plate/cooling_plate"
+    check "Fortran project: memory pays" plate_remembers "$work/plate/cooling_plate"
+    check "Fortran project: an unknown method is told" refused "did you mean" "$work/plate/cooling_plate" 31 10 rgc
+  fi
   rm "$M/lib/libreknit.a"
   check "CMake: an incomplete tree is not found" refused "libreknit.a is missing" found ""
 else
   skip cmake "the CMake package"
+fi
+
+# fpm builds the binding from its sources, which the project names by a path relative to its own, and links to the installed library.
+fpm=${FPM:-$root/.deps/bin/fpm}
+if have "$fpm" && have "${FC:-gfortran}"; then
+  mkdir -p "$work/fpm/examples" "$work/fpm/bindings"
+  cp -r examples/fortran_project "$work/fpm/examples"
+  cp -r bindings/fortran "$work/fpm/bindings"
+  by_fpm() {
+    (cd "$work/fpm/examples/fortran_project" && LIBRARY_PATH=$M/lib "$fpm" install --profile release --prefix "$work/by_fpm" --compiler "${FC:-gfortran}")
+  }
+  plate() { with "$M/lib" "$work/by_fpm/bin/cooling_plate" "$@"; }
+  check "Fortran project, fpm: build" by_fpm
+  check "Fortran project, fpm: its numbers" plate_is_right plate
+else
+  skip fpm "the build of examples/fortran_project by it"
 fi
 
 julia=${JULIA:-$root/.deps/bin/julia}

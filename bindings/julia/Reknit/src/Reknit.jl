@@ -30,6 +30,7 @@ export set_options!, set_monitor!, set_events!, set_converged!, set_inner!, set_
 export set_log!, set_reduce!, interrupt!
 export start!, start_prepare!, next!, cancel!, set_reduce_request!
 export sequence_order, sequence_length
+export ReknitKrylov
 
 include("libreknit.jl")
 include("library.jl")
@@ -47,6 +48,7 @@ include("learned.jl")
 include("hooks.jl")
 include("reverse.jl")
 include("sequence.jl")
+include("linearsolve.jl")
 
 function __init__()
     load_library()

@@ -9,10 +9,37 @@ function Operator(f, ::Type{T}, m::Integer, n::Integer; block = false, context =
 end
 
 function Operator(object; block = false, context = nothing)
-    applicable(size, object) && applicable(eltype, object) || throw(ArgumentError(
+    applicable(size, object) && eltype(object) !== Any || throw(ArgumentError(
         "no operator can be made of a $(typeof(object)) alone; for a function give element type and size too"))
-    apply(y, x, trans) = mul!(y, trans == 'N' ? object : trans == 'T' ? transpose(object) : adjoint(object), x)
-    return Operator(apply, eltype(object), size(object)...; block = block, context = context)
+    T = eltype(object)
+    hermitian = known_hermitian(object)
+    apply(y, x, trans) = apply_object!(y, object, x, hermitian && (trans == 'C' || T <: Real) ? 'N' : trans)
+    A = Operator(apply, T, size(object)...; block = block, context = context)
+    hermitian && (A[:hermitian] = true)
+    return A
+end
+
+# The transpose of an object that knows only its adjoint is the conjugate of that.
+function apply_object!(y, object, x, trans)
+    trans == 'N' && return mul!(y, object, x)
+    trans == 'T' && eltype(object) <: Complex && applicable(transpose, object) && return mul!(y, transpose(object), x)
+    applicable(adjoint, object) || throw(ArgumentError("the operator of a $(typeof(object)) has no transpose: there " *
+        "is no method adjoint(::$(nameof(typeof(object))))"))
+    trans == 'T' && eltype(object) <: Complex || return mul!(y, adjoint(object), x)
+    mul!(y, adjoint(object), conj(x))
+    return conj!(y)
+end
+
+# What an object says of itself by a method of its own. The ones for all matrices compare entry with entry.
+known_hermitian(object) = says(ishermitian, object) || eltype(object) <: Real && says(issymmetric, object)
+
+# Not every version of Julia has such methods for it.
+known_hermitian(object::SymTridiagonal{<:Real}) = true
+
+function says(question, object)
+    asked = Tuple{typeof(object)}
+    return hasmethod(question, asked) && which(question, asked) !== which(question, Tuple{AbstractMatrix{eltype(object)}}) &&
+           question(object) === true
 end
 
 letter(trans) = trans == LibReknit.RKN_N ? 'N' : trans == LibReknit.RKN_T ? 'T' : 'C'

@@ -25,7 +25,10 @@ abstract type AbstractOperator{T} <: Handle end
 
 A linear map over the numbers of `K`, which is a `SparseMatrixCSC` (indices `Int32` or `Int64`), a `Matrix`, a
 `Diagonal`, a `transpose` or adjoint of these, a `Symmetric` or `Hermitian` sparse matrix, or any other object
-with `size`, `eltype` and `mul!`. Elements are `Float32`, `Float64`, `ComplexF32` or `ComplexF64`.
+with `size`, `eltype` and `mul!(y, K, x)`. Elements are `Float32`, `Float64`, `ComplexF32` or `ComplexF64`.
+
+Such an object has a transpose if `adjoint(K)` has `mul!` too. If a method `ishermitian(K)` or, for real elements,
+`issymmetric(K)` that was written for it is true, the operator is known to be Hermitian and `adjoint` is not asked for.
 
 The arrays of `K` are read where they lie, and kept alive. Write new numbers into them and call [`changed!`](@ref);
 do not resize them (inserting or dropping entries does): the operator then throws. With `copy = true` the library

@@ -13,6 +13,12 @@ again from the numbers that `A` has then; the pattern is kept.
 
 The inverse that a factorization `F` of LinearAlgebra or SparseArrays applies by `ldiv!`. Any [`Operator`](@ref) is
 a preconditioner too.
+
+    Preconditioner(object, T = eltype(object), n = size(object, 1); context = nothing)
+
+The inverse that any other object applies by `ldiv!(y, object, x)` or, in place, by `ldiv!(object, y)`: an incomplete
+factorization, a multigrid cycle. `T` and `n` need only be given if the object does not know them. It has a transpose
+if `adjoint(object)` has those methods too. [`set_refresh!`](@ref) says how it is brought up to date.
 """
 mutable struct Preconditioner{T} <: AbstractOperator{T}
     handle::Ptr{Cvoid}
@@ -30,6 +36,35 @@ end
 function Preconditioner(F::Factorization{T}; context = nothing) where {T}
     apply(y, x, trans) = ldiv!(y, trans == 'N' ? F : trans == 'T' ? transpose(F) : adjoint(F), x)
     return Operator(apply, T, size(F)...; context = context)
+end
+
+function Preconditioner(object, T::Type = element_type(object), n::Integer = order_of(object); context = nothing)
+    object isa AbstractOperator && throw(ArgumentError("say of which kind the preconditioner is: Preconditioner(A, \"ilu0\")"))
+    divide! = divides(object, Vector{T})
+    function apply(y, x, trans)
+        trans == 'N' && return divide!(y, object, x)
+        T <: Complex && trans == 'T' && return (divide_adjoint!(y, object, conj(x)); conj!(y))
+        return divide_adjoint!(y, object, x)
+    end
+    return Operator(apply, T, n, n; context = context)
+end
+
+element_type(object) = eltype(object) === Any ?
+    throw(ArgumentError("a $(typeof(object)) does not say its element type: Preconditioner(object, T, n)")) : eltype(object)
+order_of(object) = applicable(size, object, 1) ? size(object, 1) : applicable(size, object) ? size(object)[1] :
+    throw(ArgumentError("a $(typeof(object)) does not say its size: Preconditioner(object, T, n)"))
+
+# y <- object \ x by the method of ldiv! that there is.
+function divides(object, V)
+    hasmethod(ldiv!, Tuple{V,typeof(object),V}) && return ldiv!
+    hasmethod(ldiv!, Tuple{typeof(object),V}) && return (y, F, x) -> ldiv!(F, copyto!(y, x))
+    throw(ArgumentError("a $(typeof(object)) has neither ldiv!(y, object, x) nor ldiv!(object, y)"))
+end
+
+function divide_adjoint!(y, object, x)
+    applicable(adjoint, object) || throw(ArgumentError("the preconditioner of a $(typeof(object)) has no transpose: " *
+        "there is no method adjoint(::$(nameof(typeof(object))))"))
+    return divides(adjoint(object), typeof(y))(y, adjoint(object), x)
 end
 
 check_in_place(M::Preconditioner) = check_in_place(M.operator)
