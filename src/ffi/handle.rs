@@ -7,7 +7,8 @@
 
 use crate::runtime::{Error, Result};
 use once_cell::sync::Lazy;
-use std::collections::HashMap;
+use std::alloc::Layout;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, RwLock};
@@ -218,12 +219,33 @@ pub fn destroy<H: Handle>(pointer: *mut H) {
     unsafe { free_object(pointer) };
 }
 
-/// Frees what `publish` made.
+/// Frees what `publish` made. Its address is not given to the next few handles: a handle that is used after it was
+/// destroyed should be known as dead, not taken for another.
 ///
 /// # Safety
 /// Nobody else can reach the object.
 unsafe fn free_object<H: Handle>(pointer: *mut H) {
-    if (*pointer).close() {
-        drop(Box::from_raw(pointer));
+    if !(*pointer).close() {
+        return;
+    }
+    std::ptr::drop_in_place(pointer);
+    let mut resting = RESTING.lock().unwrap_or_else(|e| e.into_inner());
+    resting.push_back(Resting(pointer.cast(), Layout::new::<H>()));
+    if resting.len() > REST {
+        let Some(Resting(oldest, layout)) = resting.pop_front() else { return };
+        drop(resting);
+        // SAFETY: allocated by `Box` with this layout, the object in it dropped, and reached by nobody.
+        std::alloc::dealloc(oldest, layout);
     }
 }
+
+/// Memory of dead handles that is not yet given back.
+struct Resting(*mut u8, Layout);
+
+// SAFETY: memory without an object in it belongs to no thread.
+unsafe impl Send for Resting {}
+
+/// How many dead handles that is.
+const REST: usize = 64;
+
+static RESTING: Mutex<VecDeque<Resting>> = Mutex::new(VecDeque::new());

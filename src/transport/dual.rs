@@ -9,7 +9,7 @@
 //! out goes into the error.
 
 use super::geometry::{Costs, Geometry};
-use crate::linalg::simd::exp::{exp_list, exp_row, exp_row_single};
+use crate::linalg::simd::exp::{dot_single, exp_list, exp_row, exp_row_single};
 use crate::runtime::{memory, Error, Pool, Result};
 
 /// Sums of a row beyond these are taken again, with the row's largest entry as the unit.
@@ -66,8 +66,9 @@ pub struct Kept {
     pub ptr: Vec<usize>,
     pub idx: Vec<u32>,
     pub p: Vec<f32>,
-    /// Sums of what is kept of each row.
+    /// Of each row the sum, tilted, and the weight by which the row then has its mass; see [`Dual::tilt`].
     pub rows: Vec<f64>,
+    pub weights: Vec<f64>,
 }
 
 impl Kept {
@@ -78,6 +79,7 @@ impl Kept {
         self.idx.clear();
         self.p.clear();
         self.rows.clear();
+        self.weights.clear();
     }
 
     fn push(&mut self, p: f64, j: u32) {
@@ -104,6 +106,7 @@ impl Kept {
     fn end_row(&mut self) {
         let from = *self.ptr.last().unwrap_or(&0);
         self.rows.push(self.p[from..].iter().map(|v| *v as f64).sum());
+        self.weights.push(1.0);
         self.ptr.push(self.p.len());
     }
 
@@ -161,6 +164,11 @@ pub struct Dual<'a> {
     pub scale: f64,
     parts: Vec<Part>,
     active: Option<Active>,
+    /// gamma at which entries were kept, and exp(gamma - that): the plan is the kept one with its columns multiplied by
+    /// this, and rows weighted to have their mass. Passes over it need no exponentials.
+    kept_at: Vec<f64>,
+    kept_phi: f64,
+    pub tilt: Vec<f64>,
     pub work: Work,
 }
 
@@ -208,6 +216,9 @@ impl<'a> Dual<'a> {
             scale: 0.0,
             parts,
             active: None,
+            kept_at: memory::filled(m, 0.0, WHAT)?,
+            kept_phi: 0.0,
+            tilt: memory::filled(m, 1.0, WHAT)?,
             work: Work::default(),
         };
         if let Costs::Sparse(pattern) = &geometry.costs {
@@ -365,9 +376,44 @@ impl<'a> Dual<'a> {
             self.value += part.dual;
             self.cost += part.cost;
         }
-        let terms = self.b.iter().zip(&self.gamma).filter(|(b, _)| **b > 0.0);
-        self.value += terms.map(|(b, gamma)| b * gamma).sum::<f64>();
+        if let Take::Entries { .. } = take {
+            self.kept_at.copy_from_slice(&self.gamma);
+            self.kept_phi = self.value;
+            self.tilt.fill(1.0);
+        }
+        self.value += self.columns_value();
         Ok(())
+    }
+
+    /// <b, gamma>.
+    fn columns_value(&self) -> f64 {
+        self.b.iter().zip(&self.gamma).filter(|(b, _)| **b > 0.0).map(|(b, gamma)| b * gamma).sum()
+    }
+
+    /// A pass over the kept entries at the present gamma, without exponentials: as exact as those are. False where gamma
+    /// has gone too far from where they were kept.
+    pub fn kept_pass(&mut self) -> bool {
+        const FAR: f64 = 30.0;
+        for ((tilt, gamma), at) in self.tilt.iter_mut().zip(&self.gamma).zip(&self.kept_at) {
+            let step = if gamma == at { 0.0 } else { gamma - at };
+            if step.is_nan() || step.abs() > FAR {
+                return false;
+            }
+            *tilt = step.exp();
+        }
+        let (a, tilt) = (self.a, &self.tilt);
+        let work = self.parts.iter().map(|part| part.kept.p.len()).sum();
+        self.pool.chunks(work, &mut self.parts, 1, |_, part| part[0].kept_rows(a, tilt));
+        let (n, m) = (self.geometry.n as f64, self.geometry.m as f64);
+        self.work.products += work as f64 / (n * m);
+        self.columns.fill(0.0);
+        self.value = self.kept_phi + self.columns_value();
+        for part in &self.parts {
+            self.columns.iter_mut().zip(&part.columns).for_each(|(c, more)| *c += more);
+            self.value += part.dual;
+        }
+        self.columns.iter_mut().zip(&self.tilt).for_each(|(c, tilt)| *c *= tilt);
+        true
     }
 
     /// Sinkhorn's other half-step: columns exact, or beyond that by a factor from 1 to 2.
@@ -505,6 +551,31 @@ impl<'a> Dual<'a> {
 }
 
 impl Part {
+    /// Sums and weights of the kept rows, tilted; `dual` is what they change in F.
+    fn kept_rows(&mut self, a: &[f64], tilt: &[f64]) {
+        let Part { kept, columns, dual, first, .. } = self;
+        columns.fill(0.0);
+        *dual = 0.0;
+        for r in 0..kept.rows.len() {
+            let range = kept.ptr[r]..kept.ptr[r + 1];
+            let (mass, p) = (a[*first + r], &kept.p[range.clone()]);
+            if mass == 0.0 || p.is_empty() {
+                continue;
+            }
+            if kept.is_dense {
+                kept.rows[r] = dot_single(p, tilt);
+                kept.weights[r] = mass / kept.rows[r];
+                add_single(p, kept.weights[r], columns);
+            } else {
+                let idx = &kept.idx[range];
+                kept.rows[r] = idx.iter().zip(p).map(|(j, v)| *v as f64 * tilt[*j as usize]).sum();
+                kept.weights[r] = mass / kept.rows[r];
+                idx.iter().zip(p).for_each(|(j, v)| columns[*j as usize] += kept.weights[r] * *v as f64);
+            }
+            *dual += mass * kept.weights[r].ln();
+        }
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn full_row(
         &mut self,

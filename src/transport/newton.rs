@@ -19,6 +19,8 @@ pub struct Newton {
     z: Vec<f64>,
     p: Vec<f64>,
     q: Vec<f64>,
+    /// p times the tilt of the columns.
+    tilted: Vec<f64>,
     diagonal: Vec<f64>,
     shift: Vec<f64>,
     pub products: usize,
@@ -30,7 +32,7 @@ const MOST: usize = 1000;
 impl Newton {
     pub fn new(m: usize) -> Result<Self> {
         let make = || memory::filled(m, 0.0, "Newton's direction");
-        Ok(Newton { direction: make()?, r: make()?, z: make()?, p: make()?, q: make()?, diagonal: make()?, shift: make()?, products: 0 })
+        Ok(Newton { direction: make()?, r: make()?, z: make()?, p: make()?, q: make()?, tilted: make()?, diagonal: make()?, shift: make()?, products: 0 })
     }
 
     /// The direction from the entries that the last pass kept (or from exponentials taken anew), and the slope of F along
@@ -43,8 +45,14 @@ impl Newton {
         // The sums are needed once more, and the products write over them.
         let columns = std::mem::take(&mut dual.columns);
         if is_kept {
+            let tilt = std::mem::take(&mut dual.tilt);
             dual.over_kept(sums_of_kept, &mut self.shift);
-            dual.over_kept(laplacian_diagonal, &mut self.diagonal);
+            dual.over_kept(|kept, d| laplacian_diagonal(kept, &tilt, d), &mut self.diagonal);
+            for j in 0..m {
+                self.shift[j] *= tilt[j];
+                self.diagonal[j] *= tilt[j];
+            }
+            dual.tilt = tilt;
         } else {
             self.shift.copy_from_slice(&columns);
             dual.over_rows(None, &mut self.diagonal)?;
@@ -73,7 +81,12 @@ impl Newton {
             }
             let p = &self.p;
             if is_kept {
-                dual.over_kept(|kept, q| laplacian(kept, p, q), &mut self.q);
+                let tilt = std::mem::take(&mut dual.tilt);
+                self.tilted.iter_mut().zip(p).zip(&tilt).for_each(|((to, p), tilt)| *to = p * tilt);
+                let tilted = &self.tilted;
+                dual.over_kept(|kept, q| laplacian(kept, p, tilted, q), &mut self.q);
+                self.q.iter_mut().zip(&tilt).for_each(|(q, tilt)| *q *= tilt);
+                dual.tilt = tilt;
             } else {
                 dual.over_rows(Some(p), &mut self.q)?;
             }
@@ -109,42 +122,43 @@ fn dot(x: &[f64], y: &[f64]) -> f64 {
 }
 
 fn sums_of_kept(kept: &Kept, sums: &mut [f64]) {
-    for r in 0..kept.rows.len() {
+    for (r, weight) in kept.weights.iter().enumerate() {
         let (idx, p) = kept.row(r);
         if kept.is_dense {
-            sums.iter_mut().zip(p).for_each(|(sum, v)| *sum += *v as f64);
+            sums.iter_mut().zip(p).for_each(|(sum, v)| *sum += weight * *v as f64);
         } else {
-            idx.iter().zip(p).for_each(|(j, v)| sums[*j as usize] += *v as f64);
+            idx.iter().zip(p).for_each(|(j, v)| sums[*j as usize] += weight * *v as f64);
         }
     }
 }
 
-/// sum_i P_ij (1 - P_ij / R_i).
-fn laplacian_diagonal(kept: &Kept, out: &mut [f64]) {
-    for (r, sum) in kept.rows.iter().enumerate() {
+/// sum_i P_ij (1 - P_ij / R_i), P tilted and weighted; the tilt of the column itself is left out.
+fn laplacian_diagonal(kept: &Kept, tilt: &[f64], out: &mut [f64]) {
+    for (r, (sum, weight)) in kept.rows.iter().zip(&kept.weights).enumerate() {
         let (idx, p) = kept.row(r);
-        let term = |v: f32| v as f64 * ((sum - v as f64) / sum);
+        let term = |v: f32, tilt: f64| weight * v as f64 * ((sum - v as f64 * tilt) / sum);
         if kept.is_dense {
-            out.iter_mut().zip(p).for_each(|(d, v)| *d += term(*v));
+            out.iter_mut().zip(p).zip(tilt).for_each(|((d, v), tilt)| *d += term(*v, *tilt));
         } else {
-            idx.iter().zip(p).for_each(|(j, v)| out[*j as usize] += term(*v));
+            idx.iter().zip(p).for_each(|(j, v)| out[*j as usize] += term(*v, tilt[*j as usize]));
         }
     }
 }
 
-fn laplacian(kept: &Kept, x: &[f64], out: &mut [f64]) {
-    for (r, sum) in kept.rows.iter().enumerate() {
+/// The product with x; `tilted` is x with the tilt of the columns, which is left out of the result.
+fn laplacian(kept: &Kept, x: &[f64], tilted: &[f64], out: &mut [f64]) {
+    for (r, (sum, weight)) in kept.rows.iter().zip(&kept.weights).enumerate() {
         let (idx, p) = kept.row(r);
         if kept.is_dense && !p.is_empty() {
-            add_differences(p, dot_single(p, x) / sum, x, out);
+            add_differences(p, *weight, dot_single(p, tilted) / sum, x, out);
         } else {
-            let mean = idx.iter().zip(p).map(|(j, v)| *v as f64 * x[*j as usize]).sum::<f64>() / sum;
-            idx.iter().zip(p).for_each(|(j, v)| out[*j as usize] += *v as f64 * (x[*j as usize] - mean));
+            let mean = idx.iter().zip(p).map(|(j, v)| *v as f64 * tilted[*j as usize]).sum::<f64>() / sum;
+            idx.iter().zip(p).for_each(|(j, v)| out[*j as usize] += weight * *v as f64 * (x[*j as usize] - mean));
         }
     }
 }
 
-/// q_j + e_j (x_j - t), with whatever instructions the machine has.
-fn add_differences(e: &[f32], t: f64, x: &[f64], q: &mut [f64]) {
-    pulp::Arch::new().dispatch(|| q.iter_mut().zip(e).zip(x).for_each(|((q, e), x)| *q += *e as f64 * (x - t)));
+/// q_j + w e_j (x_j - t), with whatever instructions the machine has.
+fn add_differences(e: &[f32], w: f64, t: f64, x: &[f64], q: &mut [f64]) {
+    pulp::Arch::new().dispatch(|| q.iter_mut().zip(e).zip(x).for_each(|((q, e), x)| *q += w * *e as f64 * (x - t)));
 }

@@ -18,6 +18,10 @@ const STEPS: usize = 60;
 const WARMUP: usize = 3;
 /// Above this error exponentials in single precision will do.
 const SINGLE: f64 = 1e-4;
+/// Above this error steps over kept entries are worth their while, so many of them at most; and how short a step may be.
+const KERNEL: f64 = 1e-4;
+const INNER: usize = 12;
+const SHORTEST: f64 = 0.01;
 /// Directions tried from one point, and failures of them all that a level may have.
 const TRIALS: usize = 6;
 const FAILURES: usize = 5;
@@ -89,43 +93,44 @@ impl Path {
         dual.set_epsilon(epsilon, g);
         dual.pass(Take::Roughly)?;
         let mut is_exact = false;
-        for _ in 0..WARMUP {
-            let error = dual.error();
-            if watch.stops(dual, error) {
-                return Ok(Some(watch.stagnates()));
-            }
-            if error <= goal && (is_exact || goal > SINGLE) {
-                return Ok(Some(Outcome::Converged));
-            }
-            dual.update_columns(1.0)?;
-            dual.pass(sums(error))?;
-            is_exact = error <= SINGLE;
-        }
-        for _ in 0..STEPS {
+        for warmup in 0..WARMUP + STEPS {
             let mut error = dual.error();
             if error <= goal && !is_exact && goal <= SINGLE {
                 dual.pass(Take::Sums)?;
                 error = dual.error();
             }
-            is_exact = error <= SINGLE;
             if watch.stops(dual, error) {
                 return Ok(Some(watch.stagnates()));
             }
             if error <= goal {
                 return Ok(Some(Outcome::Converged));
             }
-            if !self.step(dual, error, goal, watch)? {
-                return Ok(None);
+            if warmup < WARMUP && !(self.keeps_all(dual) && dual.density(1e-9)? > MOST_ACTIVE) {
+                dual.update_columns(1.0)?;
+                dual.pass(sums(error))?;
+                is_exact = error <= SINGLE;
+                continue;
+            }
+            match self.step(dual, error, goal, watch)? {
+                Some(exact) => is_exact = exact,
+                None => return Ok(None),
             }
         }
         Ok(None)
     }
 
-    /// A Newton step, or Sinkhorn iterations where there is none; ends with a pass. Whether anything was gained.
-    fn step(&mut self, dual: &mut Dual, error: f64, goal: f64, watch: &mut Watch) -> Result<bool> {
+    /// Whether all entries of the plan may be stored in single precision.
+    fn keeps_all(&self, dual: &Dual) -> bool {
         let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
-        let stores = dual.geometry.rows().lends();
-        let room = |share: f64| if stores { share } else { (ROOM.max(8.0 * (n + m)) / (n * m)).min(share) };
+        dual.geometry.rows().lends() || n * m <= 2.0 * ROOM
+    }
+
+    /// Newton steps from the present point, or Sinkhorn iterations where there are none; ends with sums of columns.
+    /// `None` if nothing is gained any more, else whether the sums are exact.
+    fn step(&mut self, dual: &mut Dual, error: f64, goal: f64, watch: &mut Watch) -> Result<Option<bool>> {
+        let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
+        let keeps_all = self.keeps_all(dual);
+        let room = |share: f64| if dual.geometry.rows().lends() { share } else { (ROOM.max(8.0 * (n + m)) / (n * m)).min(share) };
         if !dual.is_listed() {
             // Entries left out add up to a hundredth of the goal.
             let cut = (100.0 * m / goal).ln();
@@ -133,39 +138,32 @@ impl Path {
         }
         let above = (error / 100.0).clamp(1e-12, 1e-4);
         let density = if dual.is_listed() { 0.0 } else { dual.density(above)? };
-        let is_kept = density <= room(MOST_KEPT) || stores || n * m <= 2.0 * ROOM;
-        let take = if is_kept { Take::Entries { above, is_dense: density > MOST_KEPT, is_rough: error > SINGLE } } else { sums(error) };
-        dual.pass(take)?;
+        let is_dense = keeps_all && !dual.is_listed();
+        let is_kept = is_dense || density <= room(MOST_KEPT);
+        let is_rough = error > SINGLE;
+        dual.pass(if is_kept { Take::Entries { above, is_dense, is_rough } } else { sums(error) })?;
+        if is_dense && dual.error() > KERNEL && self.kernel_steps(dual, goal.max(if is_rough { 1e-5 } else { 1e-6 }), watch)? {
+            return Ok(Some(false));
+        }
         let (value, error) = (dual.value, dual.error());
         self.old.copy_from_slice(&dual.gamma);
         self.columns.copy_from_slice(&dual.columns);
         for _ in 0..TRIALS {
-            let slope = self.newton.solve(dual, error, is_kept, self.caution)?;
-            {
-                let mut report = watch.setup.report.borrow_mut();
-                report.newton_steps += 1;
-                report.cg_steps = self.newton.products;
-            }
+            let slope = self.direction(dual, error, is_kept, watch)?;
             // A step that must be cut very short goes astray: a more cautious one turns towards the gradient.
             let mut alpha = 1.0;
-            while alpha > 0.01 {
-                let moved = self.old.iter().zip(&self.newton.direction);
-                dual.gamma.iter_mut().zip(moved).for_each(|(gamma, (old, d))| *gamma = old + alpha * d);
+            while alpha > SHORTEST {
+                self.go(dual, alpha);
                 dual.pass(sums(error))?;
-                let rounding = if error > SINGLE { 1e-7 } else { 1e-14 } * value.abs();
-                if dual.value >= value + 1e-4 * alpha * slope - rounding || dual.error() < 0.5 * error {
-                    if alpha == 1.0 {
-                        self.caution = (self.caution / 8.0).max(1.0);
-                    }
+                let rounding = if is_rough { 1e-7 } else { 1e-14 } * value.abs();
+                if self.is_up(dual, value, slope, alpha, error, rounding) {
                     if dual.error() > goal {
                         // A half-step of Sinkhorn's brings columns back that the step left behind; the next pass is due anyway.
                         dual.update_columns(1.0)?;
                     }
-                    return Ok(true);
+                    return Ok(Some(error <= SINGLE));
                 }
-                // The top of the parabola through what is known.
-                let bend = value + alpha * slope - dual.value;
-                alpha = if bend > 0.0 { (0.5 * alpha * alpha * slope / bend).clamp(0.1 * alpha, 0.5 * alpha) } else { 0.5 * alpha };
+                alpha = shorter(alpha, slope, dual.value - value);
             }
             self.caution *= 10.0;
             dual.gamma.copy_from_slice(&self.old);
@@ -177,8 +175,81 @@ impl Path {
             dual.pass(Take::Sums)?;
         }
         self.failures += 1;
-        Ok(self.failures < FAILURES)
+        Ok(if self.failures < FAILURES { Some(true) } else { None })
     }
+
+    /// Steps over the entries just kept, which need no exponentials, down to an error that those can tell. Whether
+    /// anything was gained.
+    fn kernel_steps(&mut self, dual: &mut Dual, floor: f64, watch: &mut Watch) -> Result<bool> {
+        let first = dual.error();
+        for _ in 0..WARMUP {
+            dual.update_columns(1.0)?;
+            if !dual.kept_pass() {
+                return Ok(true);
+            }
+        }
+        for _ in 0..INNER {
+            let (value, error) = (dual.value, dual.error());
+            if error <= floor || watch.stops(dual, error) {
+                break;
+            }
+            self.old.copy_from_slice(&dual.gamma);
+            let slope = self.direction(dual, error, true, watch)?;
+            let (mut alpha, mut is_up) = (1.0, false);
+            while alpha > SHORTEST && !is_up {
+                self.go(dual, alpha);
+                if !dual.kept_pass() {
+                    // Too far for the entries kept: halfway, and from there by exponentials.
+                    alpha *= 0.5;
+                    continue;
+                }
+                is_up = self.is_up(dual, value, slope, alpha, error, 1e-7 * value.abs());
+                if !is_up {
+                    alpha = shorter(alpha, slope, dual.value - value);
+                }
+            }
+            if !is_up {
+                self.caution *= 10.0;
+                dual.gamma.copy_from_slice(&self.old);
+                dual.kept_pass();
+                break;
+            }
+            dual.update_columns(1.0)?;
+            if !dual.kept_pass() {
+                break;
+            }
+        }
+        Ok(dual.error() < 0.5 * first)
+    }
+
+    /// Newton's direction, and the slope of F along it.
+    fn direction(&mut self, dual: &mut Dual, error: f64, is_kept: bool, watch: &Watch) -> Result<f64> {
+        let slope = self.newton.solve(dual, error, is_kept, self.caution)?;
+        let mut report = watch.setup.report.borrow_mut();
+        report.newton_steps += 1;
+        report.cg_steps = self.newton.products;
+        Ok(slope)
+    }
+
+    fn go(&self, dual: &mut Dual, alpha: f64) {
+        let moved = self.old.iter().zip(&self.newton.direction);
+        dual.gamma.iter_mut().zip(moved).for_each(|(gamma, (old, d))| *gamma = old + alpha * d);
+    }
+
+    /// Armijo's test, or half the error; then the next step may be bolder.
+    fn is_up(&mut self, dual: &Dual, value: f64, slope: f64, alpha: f64, error: f64, rounding: f64) -> bool {
+        let is_up = dual.value >= value + 1e-4 * alpha * slope - rounding || dual.error() < 0.5 * error;
+        if is_up && alpha == 1.0 {
+            self.caution = (self.caution / 8.0).max(1.0);
+        }
+        is_up
+    }
+}
+
+/// The top of the parabola through what is known of F along the direction.
+fn shorter(alpha: f64, slope: f64, gained: f64) -> f64 {
+    let bend = alpha * slope - gained;
+    if bend > 0.0 { (0.5 * alpha * alpha * slope / bend).clamp(0.1 * alpha, 0.5 * alpha) } else { 0.5 * alpha }
 }
 
 /// A pass as exact as the error of the last one calls for.
