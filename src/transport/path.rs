@@ -105,7 +105,7 @@ impl Path {
             if error <= goal {
                 return Ok(Some(Outcome::Converged));
             }
-            if warmup < WARMUP && !(self.keeps_all(dual) && dual.density(1e-9)? > MOST_ACTIVE) {
+            if warmup < WARMUP && (dual.is_listed() || !self.keeps_all(dual) || dual.density(1e-9)? <= MOST_ACTIVE) {
                 dual.update_columns(1.0)?;
                 dual.pass(sums(error))?;
                 is_exact = error <= SINGLE;
