@@ -11,8 +11,8 @@
  *         if (!r.converged()) std::cerr << r.message << '\n';
  *     }
  *
- * Classes.  Context, Operator and Krylov are the nouns of the C header: each owns one handle, moves, does not
- *     copy, and destroys the handle in its destructor. get() lends the handle to C code, adopt() takes one over,
+ * Classes.  Context, Operator, Krylov, Geometry and Sinkhorn are the nouns of the C header: each owns one handle, moves, does
+ *     not copy, and destroys the handle in its destructor. get() lends the handle to C code, adopt() takes one over,
  *     release() gives it away. A moved-from object holds NULL; using it is an error, not a crash.
  *
  * Arrays.   An array argument is anything that std::data and std::size accept: std::vector, std::array, std::span,
@@ -23,7 +23,8 @@
  * Lifetime. rkn::copy copies the arrays of a matrix; rkn::borrow keeps pointers, so the arrays must outlive the
  *     operator and everything composed from it, and must not be reallocated (no push_back). A temporary container
  *     cannot be lent: that does not compile. Compositions and preconditioners keep their parts alive, so operators,
- *     solvers and contexts may go out of scope in any order. A callable is moved into the library and destroyed
+ *     solvers and contexts may go out of scope in any order. A cost that a Geometry borrows must also outlive the Sinkhorn that
+ *     last solved with it. A callable is moved into the library and destroyed
  *     with the last object that holds it; what it captures by reference is yours to keep alive.
  *
  * Errors.   A negative status throws rkn::error, with the status and the library's message. A positive one (stopped
@@ -32,9 +33,9 @@
  * Columns.  Several vectors are rkn::columns{data, rows, cols, ld}: what Operator::apply, Krylov::solve and solve_block
  *     take, and what callables and requests of several vectors get.
  *
- * Callables. Operators, refreshes, prolongations, reductions, inner products, monitors, convergence tests and log
- *     sinks may be any callable. They run on the thread that called the library. An exception that one of them throws is kept, the library is
- *     told to stop, and the exception is thrown again when the C function has returned; the handles stay usable.
+ * Callables. Operators, rows of a cost, refreshes, prolongations, reductions, inner products, monitors, convergence tests and
+ *     log sinks may be any callable. They run on the thread that called the library. An exception that one of them throws
+ *     is kept, the library is told to stop, and the exception is thrown again when the C function has returned; the handles stay usable.
  */
 #ifndef REKNIT_HPP
 #define REKNIT_HPP
@@ -334,6 +335,21 @@ template <class F, class Keep> void keep(std::unique_ptr<F> f, Keep &&c_function
 
 template <class F> void release(void *user) { delete static_cast<F *>(user); }
 
+// The monitors of all solvers.
+template <class F> std::int32_t monitor(void *user, const rkn_progress *progress) {
+    return guarded([&]() -> std::int32_t {
+        F &f = *static_cast<F *>(user);
+        using R = std::invoke_result_t<F &, const rkn_progress &>;
+        static_assert(std::is_void_v<R> || std::is_same_v<R, bool>, "a monitor returns nothing, or true to stop");
+        if constexpr (std::is_void_v<R>) {
+            f(*progress);
+            return 0;
+        } else {
+            return f(*progress) ? 1 : 0;
+        }
+    });
+}
+
 // One scalar in the storage of a tag.
 class number {
 public:
@@ -388,7 +404,7 @@ inline std::string build_info() { return rkn_build_info(); }
 inline std::string status_name(rkn_status status) { return rkn_status_name(status); }
 inline std::string last_error() { return rkn_last_error(); }
 
-/* The reference page of the options of "context", "operator", "preconditioner", "krylov" or "sequence". */
+/* The reference page of the options of "context", "operator", "preconditioner", "krylov", "sequence" or "sinkhorn". */
 inline std::string option_reference(text noun) {
     return detail::string_from([&](char *buf, std::int64_t cap, std::int64_t *need) {
         return rkn_option_reference(noun.get(), buf, cap, need);
@@ -762,6 +778,8 @@ public:
 
 private:
     friend class Krylov;
+    friend class Geometry;
+    friend class Sinkhorn;
     static constexpr std::int64_t unknown = -1;
 
     Operator() noexcept = default;
@@ -1002,7 +1020,7 @@ public:
     /* f(const rkn_progress &) after each iteration; returns nothing, or true to stop here. */
     template <class F> void set_monitor(F f) {
         detail::keep(std::make_unique<F>(std::move(f)),
-                     [&](void *user) { return rkn_krylov_set_monitor(get(), monitor<F>, user, detail::release<F>); });
+                     [&](void *user) { return rkn_krylov_set_monitor(get(), detail::monitor<F>, user, detail::release<F>); });
     }
     void clear_monitor() {
         detail::call([&] { return rkn_krylov_set_monitor(get(), nullptr, nullptr, nullptr); });
@@ -1382,20 +1400,6 @@ private:
         });
     }
 
-    template <class F> static std::int32_t monitor(void *user, const rkn_progress *progress) {
-        return detail::guarded([&]() -> std::int32_t {
-            F &f = *static_cast<F *>(user);
-            using R = std::invoke_result_t<F &, const rkn_progress &>;
-            static_assert(std::is_void_v<R> || std::is_same_v<R, bool>, "a monitor returns nothing, or true to stop");
-            if constexpr (std::is_void_v<R>) {
-                f(*progress);
-                return 0;
-            } else {
-                return f(*progress) ? 1 : 0;
-            }
-        });
-    }
-
     template <class F> static void events(void *user, rkn_event event, std::int32_t begins, double flops, double bytes) {
         (void)detail::guarded([&]() -> std::int32_t {
             (*static_cast<F *>(user))(event, begins != 0, flops, bytes);
@@ -1461,6 +1465,300 @@ inline double sequence_length(columns<const double> parameters, const std::vecto
     });
     return length;
 }
+
+// ---------------------------------------------------------------- geometry
+
+/* What transport costs: C, of n rows and m columns. Solvers keep what they need of it. */
+class Geometry {
+public:
+    /* n x m costs, float or double, with leading dimension ld (0: packed). */
+    template <class V, class Memory>
+    static Geometry matrix(std::int64_t n, std::int64_t m, order storage, V &&C, Memory, std::int64_t ld = 0,
+                           context_ref ctx = {}) {
+        detail::check_lent<Memory, V>();
+        const std::int64_t line = storage == order::row_major ? m : n, lines = storage == order::row_major ? n : m;
+        if (ld == 0) ld = std::max<std::int64_t>(line, 1);
+        if (line > 0 && lines > 0 && ld >= line) {
+            const std::int64_t before = detail::product(lines - 1, ld);
+            detail::need_at_least("Geometry::matrix", "C", detail::length(C),
+                                  before + std::min(line, std::numeric_limits<std::int64_t>::max() - before));
+        }
+        return make([&](rkn_geometry **out) {
+            return rkn_geometry_create_matrix(ctx.get(), detail::tag<detail::value<V>>, n, m,
+                                              static_cast<rkn_order>(storage), std::data(C), ld, Memory::value, out);
+        });
+    }
+
+    /* (sum_k w_k |x_k - y_k|^p)^(q/p) from points x to points y: rkn::columns of double, a column a point. p = q = 2 is the
+       squared Euclidean distance. weights: w, one an axis; periods: lengths of the box, 0 where an axis does not close; either
+       may be {}. All copied. */
+    template <class X, class Y, class W = span<const double>, class P = span<const double>>
+    static Geometry points(const X &x, const Y &y, double p = 2, double q = 2, const W &weights = {}, const P &periods = {},
+                           context_ref ctx = {}) {
+        static_assert(std::is_same_v<detail::value<const W>, double> && std::is_same_v<detail::value<const P>, double>,
+                      "weights and periods are double");
+        const auto cx = doubles(x);
+        const auto cy = doubles(y);
+        const std::int64_t d = cx.rows();
+        detail::need_size("Geometry::points", "y", cy.rows(), d);
+        if (std::size(weights) > 0) detail::need_size("Geometry::points", "weights", detail::length(weights), d);
+        if (std::size(periods) > 0) detail::need_size("Geometry::points", "periods", detail::length(periods), d);
+        return make([&](rkn_geometry **out) {
+            return rkn_geometry_create_points(ctx.get(), d, cx.cols(), cx.data(), cx.ld(), cy.cols(), cy.data(), cy.ld(), p, q,
+                                              std::size(weights) > 0 ? std::data(weights) : nullptr,
+                                              std::size(periods) > 0 ? std::data(periods) : nullptr, out);
+        });
+    }
+
+    /* sum_k (h_k |i_k - j_k|)^p between the cells i and j of a grid of one to three axes, the last of which runs fastest. h:
+       lengths of a cell; periodic: 1 where an axis closes; {} for ones and for none. */
+    static Geometry grid(const std::vector<std::int64_t> &size, const std::vector<double> &h = {},
+                         const std::vector<std::int32_t> &periodic = {}, double p = 2, context_ref ctx = {}) {
+        const std::int64_t d = detail::length(size);
+        if (!h.empty()) detail::need_size("Geometry::grid", "h", detail::length(h), d);
+        if (!periodic.empty()) detail::need_size("Geometry::grid", "periodic", detail::length(periodic), d);
+        return make([&](rkn_geometry **out) {
+            return rkn_geometry_create_grid(ctx.get(), d, size.data(), h.empty() ? nullptr : h.data(),
+                                            periodic.empty() ? nullptr : periodic.data(), p, out);
+        });
+    }
+
+    /* n x m, only the entries in compressed rows allowed. rowptr: n + 1, colind and C (double): rowptr[n] - base. Copied. */
+    template <class R, class J, class V>
+    static Geometry sparse(std::int64_t n, std::int64_t m, const R &rowptr, const J &colind, const V &C, std::int32_t base = 0,
+                           context_ref ctx = {}) {
+        static_assert(std::is_same_v<detail::value<const V>, double>, "allowed costs are double");
+        const rkn_index index = Operator::check_compressed<const R, const J, const V>("Geometry::sparse", "rowptr", "colind", n,
+                                                                                      rowptr, colind, C, base, 1, copy);
+        return make([&](rkn_geometry **out) {
+            return rkn_geometry_create_sparse(ctx.get(), n, m, index, base, std::data(rowptr), std::data(colind),
+                                              std::data(C), out);
+        });
+    }
+
+    /* n x m, by a callable f(i, row) that writes row i into an rkn::span<double>, each time it is needed. f returns nothing, or
+       an integer that ends the call unless it is 0. */
+    template <class F> static Geometry rows(std::int64_t n, std::int64_t m, F f, context_ref ctx = {}) {
+        Geometry G;
+        detail::keep(std::make_unique<F>(std::move(f)), [&](void *user) {
+            return rkn_geometry_create_callback(ctx.get(), n, m, row<F>, user, detail::release<F>, G.handle_.out());
+        });
+        return G;
+    }
+
+    rkn::shape shape() const {
+        rkn::shape s{0, 0};
+        detail::call([&] { return rkn_geometry_shape(get(), &s.nrows, &s.ncols); });
+        return s;
+    }
+
+    rkn_geometry *get() const noexcept { return handle_.get(); }
+    rkn_geometry *release() noexcept { return handle_.release(); }
+    static Geometry adopt(rkn_geometry *handle) noexcept {
+        Geometry G;
+        *G.handle_.out() = handle;
+        return G;
+    }
+
+private:
+    Geometry() noexcept = default;
+
+    template <class Make> static Geometry make(Make &&c_function) {
+        Geometry G;
+        detail::call([&] { return c_function(G.handle_.out()); });
+        return G;
+    }
+
+    template <class V> static columns<const double> doubles(const V &v) {
+        const auto c = Operator::as_columns(v);
+        static_assert(std::is_same_v<std::remove_cv_t<std::remove_pointer_t<decltype(c.data())>>, double>, "points are double");
+        return c;
+    }
+
+    template <class F> static std::int32_t row(void *user, std::int64_t i, std::int64_t m, double *room) {
+        return detail::guarded([&] {
+            return detail::result_of(*static_cast<F *>(user), i, span<double>(room, static_cast<std::size_t>(m)));
+        });
+    }
+
+    detail::owner<rkn_geometry, rkn_geometry_destroy> handle_;
+};
+
+// ---------------------------------------------------------------- sinkhorn
+
+/* How a transport solve ended. */
+struct transport_result {
+    rkn_status status;               // RKN_OK or one of RKN_STOP_...
+    std::int64_t iterations;         // Sinkhorn's and Newton's
+    double passes;                   // visits of all entries of the plan
+    double cost;                     // <C, P>
+    double marginal_error;           // L1 errors of both marginals over the mass, from the whole plan
+    std::string message;             // empty when converged
+
+    bool converged() const noexcept { return status == RKN_OK; }
+    explicit operator bool() const noexcept { return converged(); }
+    const char *name() const noexcept { return rkn_status_name(status); }
+};
+
+/* P_ij = exp((f_i + g_j - C_ij) / epsilon); -infinity where a point has no mass. */
+struct transport_potentials {
+    std::vector<double> f, g;
+};
+
+/* Entries of a plan in compressed rows, indices from 0. */
+struct sparse_plan {
+    std::vector<std::int64_t> rowptr, colind;
+    std::vector<double> values;
+};
+
+/* Entropic optimal transport with memory: "auto", "sinkhorn" or "sns". */
+class Sinkhorn {
+public:
+    explicit Sinkhorn(text method, context_ref ctx = {}) {
+        detail::call([&] { return rkn_sinkhorn_create(ctx.get(), method.get(), handle_.out()); });
+    }
+
+    template <class I, std::enable_if_t<std::is_integral_v<I>, int> = 0> void set(text key, I value) {
+        if constexpr (std::is_unsigned_v<I> && sizeof(I) >= sizeof(std::int64_t))
+            if (value > static_cast<I>(std::numeric_limits<std::int64_t>::max()))
+                detail::fail(RKN_ERR_ARGUMENT, "Sinkhorn::set", "value", "does not fit into 64 bits with a sign");
+        detail::call([&] { return rkn_sinkhorn_set_int(get(), key.get(), static_cast<std::int64_t>(value)); });
+    }
+    template <class R, std::enable_if_t<std::is_floating_point_v<R>, long> = 0> void set(text key, R value) {
+        detail::call([&] { return rkn_sinkhorn_set_real(get(), key.get(), static_cast<double>(value)); });
+    }
+    void set(text key, text value) {
+        detail::call([&] { return rkn_sinkhorn_set_string(get(), key.get(), value.get()); });
+    }
+    /* "epsilon=1e-3 epsilon_relative=max" */
+    void options(text options) {
+        detail::call([&] { return rkn_sinkhorn_set_options(get(), options.get()); });
+    }
+
+    std::int64_t get_int(text key) const {
+        std::int64_t value = 0;
+        detail::call([&] { return rkn_sinkhorn_get_int(get(), key.get(), &value); });
+        return value;
+    }
+    double get_real(text key) const {
+        double value = 0;
+        detail::call([&] { return rkn_sinkhorn_get_real(get(), key.get(), &value); });
+        return value;
+    }
+    std::string get_string(text key) const {
+        return detail::string_from([&](char *buf, std::int64_t cap, std::int64_t *need) {
+            return rkn_sinkhorn_get_string(get(), key.get(), buf, cap, need);
+        });
+    }
+
+    /* f(const rkn_progress &) after each iteration; returns nothing, or true to stop here. */
+    template <class F> void set_monitor(F f) {
+        detail::keep(std::make_unique<F>(std::move(f)), [&](void *user) {
+            return rkn_sinkhorn_set_monitor(get(), detail::monitor<F>, user, detail::release<F>);
+        });
+    }
+    void clear_monitor() {
+        detail::call([&] { return rkn_sinkhorn_set_monitor(get(), nullptr, nullptr, nullptr); });
+    }
+
+    /* The plan between the masses a and b (double, not negative, of one sum), one for each row and column of G. */
+    template <class A, class B> transport_result solve(const Geometry &G, const A &a, const B &b) {
+        static_assert(detail::in_memory<const A, const B>,
+                      "an expression has no elements in memory: evaluate it into a variable first");
+        static_assert(std::is_same_v<detail::value<const A>, double> && std::is_same_v<detail::value<const B>, double>,
+                      "masses are double");
+        const rkn::shape s = G.shape();
+        detail::need_size("Sinkhorn::solve", "a", detail::length(a), s.nrows);
+        detail::need_size("Sinkhorn::solve", "b", detail::length(b), s.ncols);
+        std::string message;
+        const rkn_status status = detail::call([&] {
+            const rkn_status rc = rkn_sinkhorn_solve(get(), G.get(), std::data(a), std::data(b));
+            if (rc > 0) message = rkn_last_error();
+            // Without a way for all masses no potentials are delivered: those of the solve before stay.
+            if (rc >= 0 && rc != RKN_STOP_INFEASIBLE) shape_ = s;
+            (void)rkn_sinkhorn_get_int(get(), "solves", &solves_);
+            return rc;
+        });
+        return transport_result{status,           get_int("iterations"),      get_real("passes"),
+                                get_real("cost"), get_real("marginal_error"), std::move(message)};
+    }
+
+    /* Those of the last solve. */
+    transport_potentials potentials() const {
+        need_own("Sinkhorn::potentials");
+        transport_potentials p{std::vector<double>(static_cast<std::size_t>(shape_.nrows)),
+                               std::vector<double>(static_cast<std::size_t>(shape_.ncols))};
+        detail::call([&] { return rkn_sinkhorn_potentials(get(), p.f.data(), p.g.data()); });
+        return p;
+    }
+
+    /* y <- P x, for vectors or for rkn::columns of double; P is not formed. */
+    template <class X, class Y> void plan_apply(const X &x, Y &&y) const {
+        apply("Sinkhorn::plan_apply", RKN_N, x, y, shape_.ncols, shape_.nrows);
+    }
+    /* y <- P^T x */
+    template <class X, class Y> void plan_apply_transposed(const X &x, Y &&y) const {
+        apply("Sinkhorn::plan_apply_transposed", RKN_T, x, y, shape_.nrows, shape_.ncols);
+    }
+
+    /* The entries of the plan above a threshold. */
+    sparse_plan plan_sparse(double threshold) const {
+        need_own("Sinkhorn::plan_sparse");
+        std::int64_t need = 0;
+        detail::call([&] { return rkn_sinkhorn_plan_sparse(get(), threshold, nullptr, nullptr, nullptr, 0, &need); });
+        sparse_plan p{std::vector<std::int64_t>(static_cast<std::size_t>(shape_.nrows) + 1),
+                      std::vector<std::int64_t>(static_cast<std::size_t>(need)),
+                      std::vector<double>(static_cast<std::size_t>(need))};
+        if (need > 0)
+            detail::call([&] {
+                return rkn_sinkhorn_plan_sparse(get(), threshold, p.rowptr.data(), p.colind.data(), p.values.data(), need, &need);
+            });
+        return p;
+    }
+
+    /* Throws the memory away, keeps the options. */
+    void forget() {
+        detail::call([&] { return rkn_sinkhorn_forget(get()); });
+    }
+
+    rkn_sinkhorn *get() const noexcept { return handle_.get(); }
+    rkn_sinkhorn *release() noexcept { return handle_.release(); }
+    static Sinkhorn adopt(rkn_sinkhorn *handle) noexcept {
+        Sinkhorn s{nullptr};
+        *s.handle_.out() = handle;
+        return s;
+    }
+
+private:
+    explicit Sinkhorn(std::nullptr_t) noexcept {}
+
+    // The size of the potentials is known to who solved: after a solve by C code, or before adopt, this object is not it.
+    void need_own(const char *function) const {
+        if (get_int("solves") != solves_)
+            throw error(RKN_ERR_STATE, std::string("rkn::") + function +
+                                           ": the last solve was not one of this object, so the size of the plan is not known");
+    }
+
+    template <class X, class Y>
+    void apply(const char *function, rkn_trans op, const X &x, Y &y, std::int64_t nx, std::int64_t ny) const {
+        need_own(function);
+        const auto cx = Operator::as_columns(x);
+        const auto cy = Operator::as_columns(y);
+        static_assert(std::is_same_v<std::remove_cv_t<std::remove_pointer_t<decltype(cx.data())>>, double> &&
+                          std::is_same_v<std::remove_pointer_t<decltype(cy.data())>, double>,
+                      "x and y are double, y is written to");
+        if (shape_.nrows > 0) {
+            detail::need_size(function, "x", cx.rows(), nx);
+            detail::need_size(function, "y", cy.rows(), ny);
+        }
+        if (cx.cols() != cy.cols()) detail::fail(RKN_ERR_SIZE, function, "y", "must have as many columns as x");
+        detail::call([&] { return rkn_sinkhorn_plan_apply(get(), op, cx.cols(), cx.data(), cx.ld(), cy.data(), cy.ld()); });
+    }
+
+    detail::owner<rkn_sinkhorn, rkn_sinkhorn_destroy> handle_;
+    rkn::shape shape_{0, 0};         // of the plan, (0, 0) for none
+    std::int64_t solves_ = 0;
+};
 
 }    // namespace rkn
 

@@ -212,7 +212,7 @@ pub unsafe extern "C" fn rkn_sinkhorn_set_monitor(
 /// without mass get none. Not kept.
 /// Returns RKN_OK if the errors of both marginals, recomputed from the potentials, meet the tolerance;
 /// RKN_STOP_ITERATIONS (max_passes), _TIME, _MONITOR, _INTERRUPT, _STAGNATION with the best potentials;
-/// RKN_STOP_INFEASIBLE where a point with mass has no allowed way.
+/// RKN_STOP_INFEASIBLE where a point with mass has no allowed way; the last solution then stays.
 /// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT (a negative mass, unequal masses),
 /// RKN_ERR_NONFINITE, RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
 #[no_mangle]

@@ -2,7 +2,6 @@
 //! and grids compute them, so that nothing of size n m is stored.
 
 use crate::linalg::Panel;
-use crate::operator::check;
 use crate::runtime::{memory, Error, Pool, Result};
 use std::sync::OnceLock;
 
@@ -95,7 +94,8 @@ impl Geometry {
             count += row.len();
             if !total.iter().all(|v| v.is_finite()) {
                 let j = row.iter().position(|v| !v.is_finite()).unwrap_or(0);
-                return Err(Error::NonFinite(format!("the cost has {} in row {i} and column {j} (base 0), must be finite", row.get(j).unwrap_or(&f64::NAN))));
+                let (r, c) = if self.is_transposed { (j, i) } else { (i, j) };
+                return Err(Error::NonFinite(format!("the cost has {} in row {r} and column {c} (base 0), must be finite", row.get(j).unwrap_or(&f64::NAN))));
             }
         }
         let scale = Scale { max: if count == 0 { 0.0 } else { max }, mean: sum / count.max(1) as f64 };
@@ -307,7 +307,9 @@ pub struct Callback(pub Box<dyn Fn(usize, &mut [f64]) -> Result<()>>);
 impl Rows for Callback {
     fn row<'a>(&'a self, i: usize, room: &'a mut [f64]) -> Result<&'a [f64]> {
         (self.0)(i, room)?;
-        check::finite("the callback's row", room)?;
-        Ok(room)
+        match room.iter().position(|v| !v.is_finite()) {
+            None => Ok(room),
+            Some(j) => Err(Error::NonFinite(format!("the cost has {} in row {i} and column {j} (base 0), must be finite", room[j]))),
+        }
     }
 }

@@ -186,7 +186,7 @@ static void callables() {
             products += begins && event == RKN_EVENT_APPLY;
         });
         r = s.solve(A, P.b, x);
-        CHECK(depth == 0 && wrong == 0 && products == s.get_int("applies"));
+        CHECK(depth == 0 && wrong == 0 && products > 0 && products <= s.get_int("applies"));    // a panel is one product
         s.set_events([&](rkn_event, bool, double, double) { throw oops{"events"}; });
         CHECK_CARRIES(oops, s.solve(A, P.b, x), "events");
         s.clear_events();

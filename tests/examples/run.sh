@@ -3,8 +3,8 @@
 # compares the tables: all but the milliseconds must agree to the last character. Then looks at the solvers' part in
 # the table of a larger plate. Two ranks in one thread, in C and Fortran, print the same table and the solution of
 # elimination. Many right-hand sides take the same products at once and one by one. A run that is killed and resumed
-# ends with the bits of one that is not. The Eigen example agrees with Eigen's own factorization. Ends with a line
-# `N passed, N failed`.
+# ends with the bits of one that is not. The Eigen example agrees with Eigen's own factorization. The transport example prints
+# one table in four languages, with the numbers of plain iterations. Ends with a line `N passed, N failed`.
 #
 # CC, CXX, FC and JULIA choose the compilers and the julia to use.
 set -uo pipefail
@@ -39,7 +39,7 @@ build_f90() {
   local binding=$root/bindings/fortran/src unit
   objects=()
   for unit in reknit_{c,support,library,callbacks,context,scalar} \
-    reknit_{operator_base,operator_arrays,arrays,operator,request,krylov,sequence} reknit; do
+    reknit_{operator_base,operator_arrays,arrays,operator,request,krylov,sequence,sinkhorn} reknit; do
     ${FC:-gfortran} -O1 -J "$build" -I "$build" -c "$binding/$unit.f90" -o "$build/$unit.o" || return
     objects+=("$build/$unit.o")
   done
@@ -116,6 +116,42 @@ eigen_is_right() {
 eigen_remembers() { awk -F'|' 'NF == 5 && NR > 1 { m += $2; f += $3 } END { exit !(m > 0 && 3 * m < f) }' "$build/eigen.out"; }
 eigen_refused() { "$build/eigen" 3 >/dev/null 2>&1; [ $? -eq 2 ]; }
 
+transport=$root/examples/transport
+build_transport_c() { ${CC:-gcc} -std=c11 "${flags[@]}" -I"$root/include" "$transport.c" -o "$build/transport_c" "${link[@]}" -lm; }
+build_transport_cpp() { ${CXX:-g++} -std=c++17 "${flags[@]}" -I"$root/include" "$transport.cpp" -o "$build/transport_cpp" "${link[@]}"; }
+build_transport_f90() {
+  ${FC:-gfortran} -std=f2018 "${flags[@]}" -Wno-uninitialized -Wno-maybe-uninitialized -J "$build" -I "$build" "$transport.f90" \
+    "${objects[@]}" -o "$build/transport_f90" "${link[@]}"
+}
+run_transport() {                              # language, arguments
+  local language=$1
+  shift
+  if [ "$language" = jl ]; then
+    REKNIT_LIBRARY=$lib/libreknit.so "${JULIA:-$root/.deps/bin/julia}" --startup-file=no "$transport.jl" "$@"
+  else "$build/transport_$language" "$@"; fi
+}
+transport_table() { run_transport "$1" 16 8 >"$build/transport_$1.out" && [ "$(wc -l <"$build/transport_$1.out")" -eq 12 ]; }
+same_transport() { diff "$build/transport_c.out" "$build/transport_$1.out"; }
+# Every step meets the tolerance; warm begins as cold does, no later step takes more passes, and all together take a fifth less.
+transport_remembers() {
+  awk -F'[| ]+' '/^ +[0-9]+ \|/ { n++; if (!($6 <= 1e-9) || ($2 == 0 && $3 != $4) || $4 > $3) { print; bad = 1 }
+      if ($2 > 0) { cold += $3; warm += $4 } } END { exit bad || n != 8 || 5 * warm > 4 * cold }' "$build/transport_c.out"
+}
+# Costs, mean and longest way of 8 x 8 cells as 5000 plain iterations in logarithms in another program (Julia) gave them.
+transport_is_right() {
+  run_transport c 8 4 >"$build/transport_8.out" && grep -q '^   0 .*|  0\.24059608 ' "$build/transport_8.out" &&
+    grep -q '^   3 .*|  0\.10748926 ' "$build/transport_8.out" &&
+    grep -qx 'mass arrives around (0.681157, 0.522141), the longest way is 0.401089' "$build/transport_8.out"
+}
+# The program of docs/transport.md: costs of a block that slides are squares of the way left.
+transport_program() {
+  awk '/^```c$/ && !seen { inside = seen = 1; next } /^```/ { inside = 0 } inside' "$root/docs/transport.md" >"$build/slide.c" &&
+    ${CC:-gcc} -std=c11 "${flags[@]}" -I"$root/include" "$build/slide.c" -o "$build/slide" "${link[@]}" && "$build/slide" >"$build/slide.out" &&
+    awk -F'[, ]+' '/^step/ { n++; way = (33 - n) / 64; if (!($4 - way * way < 2e-4 && way * way - $4 < 2e-4) || (n > 1 && $7 >= first)) bad = 1
+      if (n == 1) first = $7 } END { exit bad || n != 5 }' "$build/slide.out"
+}
+transport_refused() { run_transport c 3 >/dev/null 2>&1; [ $? -eq 2 ]; }
+
 run_c() { "$build/heat_c" "$@"; }
 run_cpp() { "$build/heat_cpp" "$@"; }
 run_f90() { "$build/heat_f90" "$@"; }
@@ -188,6 +224,20 @@ if [ -e "$eigen/Eigen/SparseCore" ]; then
 else
   echo "tests/examples: no Eigen here, skipped: eigen_sequence"
 fi
+
+for language in c cpp f90; do
+  check "transport: $language does not compile" "build_transport_$language"
+done
+for language in c cpp f90 jl; do
+  check "transport: $language does not print the table" transport_table "$language"
+done
+for language in cpp f90 jl; do
+  check "transport: $language prints another table than c" same_transport "$language"
+done
+check "transport: memory does not help" transport_remembers
+check "transport: the numbers are wrong" transport_is_right
+check "transport: the program of docs/transport.md" transport_program
+check "transport: a square of 3 x 3 cells is not refused" transport_refused
 
 check "c does not run on a larger plate" large_plate
 check "memory does not halve the iterations" memory_helps

@@ -14,11 +14,12 @@ module reknit
   use reknit_callbacks, only: rkn_linear_map, rkn_linear_map_f32, rkn_linear_map_f64, rkn_linear_map_c32, &
       rkn_linear_map_c64, rkn_inner_product, rkn_inner_f32, rkn_inner_f64, rkn_inner_c32, rkn_inner_c64, &
       rkn_prolongation, rkn_prolongation_f32, rkn_prolongation_f64, rkn_prolongation_c32, rkn_prolongation_c64, &
-      rkn_monitor, rkn_events, rkn_convergence_test, rkn_reduction, rkn_log, rkn_refresh
+      rkn_monitor, rkn_events, rkn_convergence_test, rkn_reduction, rkn_log, rkn_refresh, rkn_cost_rows
   use reknit_context, only: rkn_context_t
   use reknit_operator, only: rkn_operator_t
   use reknit_request, only: rkn_request_t
   use reknit_krylov, only: rkn_krylov_t
   use reknit_sequence, only: rkn_sequence_order => sequence_order, rkn_sequence_length => sequence_length
+  use reknit_sinkhorn, only: rkn_geometry_t, rkn_sinkhorn_t
   implicit none
 end module reknit

@@ -1093,8 +1093,8 @@ module reknit_c
       import
       type(c_ptr), value :: s
       real(c_double), value :: threshold
-      integer(c_int64_t), intent(inout), optional :: rowptr
-      integer(c_int64_t), intent(inout), optional :: colind
+      integer(c_int64_t), intent(inout), optional :: rowptr(*)
+      integer(c_int64_t), intent(inout), optional :: colind(*)
       type(c_ptr), value :: values
       integer(c_int64_t), value :: cap
       integer(c_int64_t), intent(inout), optional :: need

@@ -15,10 +15,10 @@ module reknit_callbacks
   public :: rkn_linear_map_f32, rkn_linear_map_f64, rkn_linear_map_c32, rkn_linear_map_c64
   public :: rkn_inner_product, rkn_inner_f32, rkn_inner_f64, rkn_inner_c32, rkn_inner_c64
   public :: rkn_prolongation, rkn_prolongation_f32, rkn_prolongation_f64, rkn_prolongation_c32, rkn_prolongation_c64
-  public :: rkn_monitor, rkn_events, rkn_convergence_test, rkn_reduction, rkn_log, rkn_refresh
+  public :: rkn_monitor, rkn_events, rkn_convergence_test, rkn_reduction, rkn_log, rkn_refresh, rkn_cost_rows
   public :: scalar_of, keep, handed_over
   public :: call_apply, call_inner, call_prolongate, call_monitor, call_converged, call_reduce, call_log, call_refresh
-  public :: call_release, call_events
+  public :: call_release, call_events, call_cost_row
 
   type, abstract :: rkn_callback
   end type rkn_callback
@@ -125,6 +125,12 @@ module reknit_callbacks
   contains
     procedure(bring_up_to_date), deferred :: refresh
   end type rkn_refresh
+
+  ! Writes row i, counted from 1, of what transport costs.
+  type, abstract, extends(rkn_callback) :: rkn_cost_rows
+  contains
+    procedure(write_row), deferred :: row
+  end type rkn_cost_rows
 
   ! Takes the library's log, line by line; the library itself never prints.
   type, abstract, extends(rkn_callback) :: rkn_log
@@ -270,6 +276,14 @@ module reknit_callbacks
       class(rkn_refresh), intent(inout) :: self
       integer, intent(inout) :: stat
     end subroutine bring_up_to_date
+
+    subroutine write_row(self, i, costs, stat)
+      import :: rkn_cost_rows, int64, real64
+      class(rkn_cost_rows), intent(inout) :: self
+      integer(int64), intent(in) :: i
+      real(real64), intent(out) :: costs(:)
+      integer, intent(inout) :: stat
+    end subroutine write_row
 
     subroutine write_line(self, level, line)
       import :: rkn_log
@@ -525,6 +539,23 @@ contains
     end select
     stat = int(code, c_int32_t)
   end function call_reduce
+
+  recursive function call_cost_row(user, i, m, row) bind(c, name="") result(stat)
+    type(c_ptr), value :: user, row
+    integer(c_int64_t), value :: i, m
+    integer(c_int32_t) :: stat
+    type(box_t), pointer :: box
+    real(c_double), pointer :: costs(:)
+    integer :: code
+    call c_f_pointer(user, box)
+    call c_f_pointer(row, costs, [m])
+    code = 0
+    select type (rows => box%object)
+    class is (rkn_cost_rows)
+      call rows%row(i + 1, costs, code)
+    end select
+    stat = int(code, c_int32_t)
+  end function call_cost_row
 
   recursive subroutine call_log(user, level, line) bind(c, name="")
     type(c_ptr), value :: user, line

@@ -12,7 +12,8 @@ what the last solve taught it. It is a binding of the shared library reknit, whi
     end
 
 Nouns: [`Context`](@ref), [`Operator`](@ref), [`Preconditioner`](@ref), [`Krylov`](@ref). [`sequence_order`](@ref)
-says in which order to solve systems that may be solved in any.
+says in which order to solve systems that may be solved in any. [`Geometry`](@ref) and [`Sinkhorn`](@ref) are for sequences
+of optimal transport problems.
 A call that fails throws a [`ReknitError`](@ref); a solve that stops short of its tolerance returns, and
 its [`Stats`](@ref) say so. `Reknit.LibReknit` is the C interface as it is.
 """
@@ -30,6 +31,7 @@ export set_options!, set_monitor!, set_events!, set_converged!, set_inner!, set_
 export set_log!, set_reduce!, interrupt!
 export start!, start_prepare!, next!, cancel!, set_reduce_request!
 export sequence_order, sequence_length
+export Geometry, Sinkhorn, TransportStats, potentials, plan_apply, plan_apply!, plan_sparse
 export ReknitKrylov
 
 include("libreknit.jl")
@@ -48,6 +50,7 @@ include("learned.jl")
 include("hooks.jl")
 include("reverse.jl")
 include("sequence.jl")
+include("transport.jl")
 include("linearsolve.jl")
 
 function __init__()

@@ -71,6 +71,10 @@ call_prolongate(user::Ptr{Cvoid}, n::Int64, x::Ptr{Cvoid}, n_new::Int64, y::Ptr{
     run_callback(user, n, x, n_new, y)
 prolongate_trampoline() = @cfunction(call_prolongate, Int32, (Ptr{Cvoid}, Int64, Ptr{Cvoid}, Int64, Ptr{Cvoid}))
 
+# row <- row i of a cost
+call_cost_row(user::Ptr{Cvoid}, i::Int64, m::Int64, row::Ptr{Float64}) = run_callback(user, i, m, row)
+cost_row_trampoline() = @cfunction(call_cost_row, Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}))
+
 # out <- X^H Y, the local part
 call_inner(user::Ptr{Cvoid}, n::Int64, k::Int64, x::Ptr{Cvoid}, ldx::Int64, l::Int64, y::Ptr{Cvoid}, ldy::Int64,
            out::Ptr{Float64}) = run_callback(user, n, k, x, ldx, l, y, ldy, out)

@@ -55,6 +55,7 @@ end
 """
     Reknit.option_reference(noun) -> String
 
-The reference page of a noun's options: `"context"`, `"operator"`, `"preconditioner"`, `"krylov"` or `"sequence"`.
+The reference page of a noun's options: `"context"`, `"operator"`, `"preconditioner"`, `"krylov"`, `"sequence"` or
+`"sinkhorn"`.
 """
 option_reference(noun) = text(LibReknit.rkn_option_reference, String(noun))
