@@ -611,11 +611,14 @@ impl Habit {
             self.without = work;
         } else if remembers {
             self.tried += 1;
-            if self.tried == 1 && self.stretch > 0 {
-                // What the first one after a pause remembers is older than the pause.
+            // What the first one after a pause remembers is older than the pause; and one system proves little.
+            let idle = (self.stretch > 0) as usize;
+            if self.tried > idle {
+                self.with = average(self.with);
+            }
+            if self.tried < idle + 2 {
                 return;
             }
-            self.with = average(self.with);
             if self.with > WORTH * self.without {
                 self.stretch = (2 * self.stretch).clamp(2, 32);
                 (self.pause, self.with, self.tried) = (self.stretch, 0.0, 0);

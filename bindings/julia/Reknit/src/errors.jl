@@ -3,7 +3,7 @@
 # STOP_ITERATIONS, ERR_BUSY, REQUEST_APPLY, ... under the names of the header without their prefix.
 for name in names(LibReknit; all = true)
     text = String(name)
-    if any(kind -> startswith(text, kind), ("RKN_STOP_", "RKN_ERR_", "RKN_REQUEST_")) || text == "RKN_OK"
+    if any(kind -> startswith(text, kind), ("RKN_STOP_", "RKN_ERR_", "RKN_REQUEST_", "RKN_EVENT_")) || text == "RKN_OK"
         @eval const $(Symbol(text[5:end])) = LibReknit.$name
     end
 end

@@ -19,6 +19,7 @@ mutable struct Krylov <: Handle
     method::Symbol
     context::Union{Nothing,Context}
     monitor::Union{Nothing,Callback}
+    events::Union{Nothing,Callback}
     converged::Union{Nothing,Callback}
     inner::Union{Nothing,Callback}
     inner_type::Type            # element type that `inner` was written for
@@ -26,7 +27,7 @@ mutable struct Krylov <: Handle
 
     function Krylov(method; context = nothing, monitor = nothing, options...)
         handle = create(LibReknit.rkn_krylov_create, or_null(context), String(method))
-        s = finalizer(close, new(handle, Symbol(method), context, nothing, nothing, nothing, Nothing, nothing))
+        s = finalizer(close, new(handle, Symbol(method), context, nothing, nothing, nothing, nothing, Nothing, nothing))
         for (key, value) in options
             s[key] = value
         end
@@ -36,7 +37,7 @@ mutable struct Krylov <: Handle
 
     # Around a solver that the library has cloned from `s`.
     Krylov(handle::Ptr{Cvoid}, s::Krylov) =
-        finalizer(close, new(handle, s.method, s.context, nothing, nothing, s.inner, s.inner_type, nothing))
+        finalizer(close, new(handle, s.method, s.context, nothing, nothing, nothing, s.inner, s.inner_type, nothing))
 end
 
 destroy(::Krylov, pointer) = LibReknit.rkn_krylov_destroy(pointer)
