@@ -118,7 +118,7 @@ ts() {
   ours "-pc_type ilu"
   ours "-pc_type ilu -ksp_reknit_lag_pc"
   ours "-pc_type none"
-  table "ts ex7" ts_ex7 -da_grid_x 65 -da_grid_y 65 -ts_max_steps 10 -ts_dt 0.05 -ts_monitor_cancel -snes_monitor_cancel
+  table "ts ex7" ts_ex7 -da_grid_x 65 -da_grid_y 65 -ts_max_steps 10 -ts_monitor_cancel -snes_monitor_cancel
 }
 
 overhead() {
