@@ -4,7 +4,7 @@
 # preconditioner, applications of it, products with the matrix, and seconds in the event KSPSolve (which has
 # the set-ups only where reknit calls for them) and in all.
 #
-#   benches/petsc.sh [sequence|snes|ts|overhead]...      (Debian: libpetsc-real-dev and libpetsc3.18-dev-examples)
+#   benches/petsc.sh [sequence|snes|overhead]...      (Debian: libpetsc-real-dev and libpetsc3.18-dev-examples)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 LC_ALL=C
@@ -110,22 +110,11 @@ snes() {
   table "snes ex19 (driven cavity)" snes_ex19 -da_grid_x 65 -da_grid_y 65 -lidvelocity 100 -grashof 1e4 -snes_rtol 1e-8 -ksp_max_it 3000
 }
 
-ts() {
-  program ts_ex7 "$tutorials/ts/tutorials/ex7.c"
-  both "-pc_type ilu"
-  both "-pc_type ilu -snes_lag_preconditioner -2"
-  both "-pc_type ilu -snes_lag_preconditioner 4 -snes_lag_preconditioner_persists"
-  ours "-pc_type ilu"
-  ours "-pc_type ilu -ksp_reknit_lag_pc"
-  ours "-pc_type none"
-  table "ts ex7" ts_ex7 -da_grid_x 65 -da_grid_y 65 -ts_max_steps 10 -ts_monitor_cancel -snes_monitor_cancel
-}
-
 overhead() {
   program overhead benches/petsc_overhead.c
   printf '\n'
   "$build/overhead"
 }
 
-[ $# -gt 0 ] || set -- sequence snes ts overhead
+[ $# -gt 0 ] || set -- sequence snes overhead
 for part; do "$part"; done
