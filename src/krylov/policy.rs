@@ -264,9 +264,6 @@ struct Habit {
     tried: usize,
 }
 
-/// Memory must cost no more than this share of the work without; one system is easier than another, so no less.
-const WORTH: f64 = 1.0;
-
 impl Policy {
     pub fn forget(&mut self) {
         *self = Policy::default();
@@ -418,7 +415,7 @@ impl Policy {
     }
 
     /// After an attempt of so many iterations and applies, with its time where that counts.
-    /// `work`: see there, by method.
+    /// `work`: by method, what [`work`] makes of them.
     pub fn learn(&mut self, plan: &Plan, iterations: usize, work: impl Fn(&str) -> f64, seconds: Option<f64>, end: End) -> Next {
         if let Some(seconds) = seconds.filter(|_| iterations > 0) {
             self.iteration = seconds / iterations as f64;
@@ -619,7 +616,7 @@ impl Habit {
             if self.tried < idle + 2 {
                 return;
             }
-            if self.with > WORTH * self.without {
+            if self.with > self.without {
                 self.stretch = (2 * self.stretch).clamp(2, 32);
                 (self.pause, self.with, self.tried) = (self.stretch, 0.0, 0);
             } else {

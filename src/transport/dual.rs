@@ -402,7 +402,7 @@ impl<'a> Dual<'a> {
             *tilt = step.exp();
         }
         let (a, tilt) = (self.a, &self.tilt);
-        let work = self.parts.iter().map(|part| part.kept.p.len()).sum();
+        let work = self.kept();
         self.pool.chunks(work, &mut self.parts, 1, |_, part| part[0].kept_rows(a, tilt));
         let (n, m) = (self.geometry.n as f64, self.geometry.m as f64);
         self.work.products += work as f64 / (n * m);
@@ -471,14 +471,14 @@ impl<'a> Dual<'a> {
         Ok(count as f64 / all.max(1) as f64)
     }
 
-    /// Entries that the last pass kept, with the rows they belong to.
-    pub fn kept(&self) -> impl Iterator<Item = (usize, &Kept)> {
-        self.parts.iter().map(|part| (part.first, &part.kept))
+    /// How many entries the last pass kept.
+    pub fn kept(&self) -> usize {
+        self.parts.iter().map(|part| part.kept.p.len()).sum()
     }
 
     /// sum over parts of `body(part's kept entries, its own zeroed columns)`, in the order of the parts.
     pub fn over_kept(&mut self, body: impl Fn(&Kept, &mut [f64]) + Sync, out: &mut [f64]) {
-        let work = self.parts.iter().map(|part| part.kept.p.len()).sum();
+        let work = self.kept();
         self.pool.chunks(work, &mut self.parts, 1, |_, part| {
             part[0].columns.fill(0.0);
             body(&part[0].kept, &mut part[0].columns);
@@ -519,32 +519,6 @@ impl<'a> Dual<'a> {
         out.fill(0.0);
         for part in &self.parts {
             out.iter_mut().zip(&part.columns).for_each(|(v, more)| *v += more);
-        }
-        Ok(())
-    }
-
-    /// `body(i, columns or none, entries)` for each row of P at the present potentials, rows exact: in double
-    /// precision, one by one on this thread.
-    pub fn for_rows(&mut self, mut body: impl FnMut(usize, Option<&[u32]>, &[f64], &[f64]) -> Result<()>) -> Result<()> {
-        let is_pattern = self.active.as_ref().is_some_and(|active| active.is_pattern);
-        let rows = self.geometry.rows();
-        for part in &mut self.parts {
-            for r in 0..part.phi.len() {
-                let i = part.first + r;
-                if self.a[i] == 0.0 {
-                    continue;
-                }
-                if is_pattern {
-                    let (idx, cost) = part.active.row(r);
-                    let e = &mut part.e[..idx.len()];
-                    exp_list(idx, cost, &self.gamma, self.scale, part.phi[r], e);
-                    body(i, Some(idx), cost, e)?;
-                } else {
-                    let row = rows.row(i, &mut part.room)?;
-                    exp_row(row, &self.gamma, self.scale, part.phi[r], &mut part.e);
-                    body(i, None, row, &part.e)?;
-                }
-            }
         }
         Ok(())
     }

@@ -42,8 +42,6 @@ impl Newton {
         for j in 0..m {
             self.r[j] = if dual.b[j] > 0.0 { dual.b[j] - dual.columns[j] } else { 0.0 };
         }
-        // The sums are needed once more, and the products write over them.
-        let columns = std::mem::take(&mut dual.columns);
         if is_kept {
             let tilt = std::mem::take(&mut dual.tilt);
             dual.over_kept(sums_of_kept, &mut self.shift);
@@ -54,17 +52,17 @@ impl Newton {
             }
             dual.tilt = tilt;
         } else {
-            self.shift.copy_from_slice(&columns);
+            self.shift.copy_from_slice(&dual.columns);
             dual.over_rows(None, &mut self.diagonal)?;
         }
         let damping = caution * 1e-3 * error.min(1e-3);
         for j in 0..m {
-            let lost = columns[j] - self.shift[j];
-            let lost = if lost > 1e-6 * columns[j] { lost } else { 0.0 };
-            self.shift[j] = damping * (columns[j] + dual.b[j]) + lost;
+            let column = dual.columns[j];
+            let lost = column - self.shift[j];
+            let lost = if lost > 1e-6 * column { lost } else { 0.0 };
+            self.shift[j] = damping * (column + dual.b[j]) + lost;
             self.diagonal[j] += self.shift[j];
         }
-        dual.columns = columns;
         self.direction.fill(0.0);
         for j in 0..m {
             self.z[j] = if self.diagonal[j] > 0.0 { self.r[j] / self.diagonal[j] } else { 0.0 };
@@ -73,7 +71,7 @@ impl Newton {
         let first = dot(&self.r, &self.z);
         let mut rho = first;
         let enough = error.min(1e-2) * first;
-        let entries = dual.kept().map(|(_, kept)| kept.p.len()).sum::<usize>() as f64;
+        let entries = dual.kept() as f64;
         let share = entries / (dual.geometry.n as f64 * m as f64);
         for _ in 0..MOST {
             if rho <= enough {

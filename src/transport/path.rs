@@ -27,7 +27,7 @@ const TRIALS: usize = 6;
 const FAILURES: usize = 5;
 /// Levels put in between when one fails.
 const RESCUES: usize = 12;
-/// Bytes a numbered entry takes: of a list of active ones with costs, of a kept one.
+/// Shares of all entries that may be listed as active, with their costs, and kept with their columns.
 const MOST_ACTIVE: f64 = 0.2;
 const MOST_KEPT: f64 = 0.4;
 /// Entries that a geometry without a matrix may store all the same.

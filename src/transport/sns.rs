@@ -3,7 +3,7 @@
 //! lambda n m entries of the plan, by CG, with a line search by halving.
 //!
 //! The row potentials are eliminated here, which leaves the directions and the iterates the same where rows are
-//! exact: the Schur complement of the sparsified Hessian is the sparsified Laplacian of `newton`.
+//! exact, but for the small shift of `newton`: the Schur complement of the sparsified Hessian is its sparsified Laplacian.
 
 use super::dual::{Dual, Take};
 use super::newton::Newton;
