@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// One pass a noun, so that types and functions stand together.
-const NOUNS: [(&str, &str); 11] = [
+const NOUNS: &[(&str, &str)] = &[
     ("status.rs", "Statuses and tags"),
     ("library.rs", "The library"),
     ("callback.rs", "Callbacks: user first; 0 is fine"),
@@ -16,6 +16,7 @@ const NOUNS: [(&str, &str); 11] = [
     ("sequence.rs", "The order of a sequence"),
     ("geometry.rs", "What transport costs"),
     ("sinkhorn.rs", "Entropic optimal transport"),
+    ("bracket.rs", "What a transport plan gives: bounds, rounding, rows, saved states"),
 ];
 
 const HEAD: &str = include_str!("include/reknit.h.head");
@@ -42,7 +43,7 @@ fn main() {
 
 fn header(root: &Path, scratch: &Path) -> String {
     let mut text = HEAD.to_string();
-    for (file, title) in NOUNS {
+    for &(file, title) in NOUNS {
         text.push_str(&format!("\n/* ---- {title} {} */\n\n", "-".repeat(88 - title.len())));
         let source = std::fs::read_to_string(root.join("src/ffi").join(file)).expect("a source file of the boundary");
         if file == "status.rs" {

@@ -1340,8 +1340,8 @@ rkn_status rkn_sinkhorn_set_monitor(rkn_sinkhorn *s,
 
 // Finds the plan between a and b.
 //
-// G: the cost, n x m; kept until the next solve. a, b: n and m masses, not negative, of one sum to 1e-8 of it; points
-// without mass get none. Not kept.
+// G: the cost, n x m; kept until the next solve. a, b: n and m masses, not negative, of one sum to 1e-8 of it (of any sums
+// with "transported_mass"); points without mass get none. Not kept.
 // Returns RKN_OK if the errors of both marginals, recomputed from the potentials, meet the tolerance;
 // RKN_STOP_ITERATIONS (max_passes), _TIME, _MONITOR, _INTERRUPT, _STAGNATION with the best potentials;
 // RKN_STOP_INFEASIBLE where a point with mass has no allowed way; the last solution then stays.
@@ -1351,6 +1351,24 @@ rkn_status rkn_sinkhorn_solve(rkn_sinkhorn *s,
                               const rkn_geometry *G,
                               const double *a,
                               const double *b);
+
+// Sinkhorn's divergence OT(a, b) - OT(a, a) / 2 - OT(b, b) / 2, OT being the value "primal" at the solver's epsilon: not
+// negative where exp(-C / epsilon) is positive definite, zero for a = b.
+//
+// G: the cost between the points of a and those of b, n x m. Ga, Gb: the costs among those of a, n x n, and of b, m x m;
+// symmetric. One handle may stand for all three. a, b: as in rkn_sinkhorn_solve, which this contains: the plan between a
+// and b can be asked for afterwards. The last two self terms are remembered for the same geometry and masses, so that
+// a fixed target is solved once. value: gets the divergence, on RKN_OK only.
+// Returns and errors: as rkn_sinkhorn_solve; RKN_ERR_SIZE (Ga or Gb), RKN_ERR_STATE (with "transported_mass" or
+// "target_gap", which have no divergence).
+// Sources: Genevay, Peyre and Cuturi 2018 (arXiv 1706.00292); Feydy et al. 2019 (arXiv 1810.08278).
+rkn_status rkn_sinkhorn_divergence(rkn_sinkhorn *s,
+                                   const rkn_geometry *G,
+                                   const rkn_geometry *Ga,
+                                   const rkn_geometry *Gb,
+                                   const double *a,
+                                   const double *b,
+                                   double *value);
 
 // Throws away what earlier solves taught; options stay.
 //
@@ -1393,6 +1411,64 @@ rkn_status rkn_sinkhorn_plan_sparse(const rkn_sinkhorn *s,
                                     double *values,
                                     int64_t cap,
                                     int64_t *need);
+
+/* ---- What a transport plan gives: bounds, rounding, rows, saved states ----------------------- */
+
+// Bounds of the exact cost of transport, without the blur, from the last plan: lower <= min <C, P> <= upper up to rounding.
+// Two visits of the cost.
+//
+// lower: gets the value of the potentials made feasible by two c-transforms. upper: gets the cost of the plan of
+// rkn_sinkhorn_round; infinity where that needs a forbidden entry. Either may be NULL; the results "lower_bound" and
+// "upper_bound" keep them. The bounds close as epsilon falls: see "target_gap".
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_STATE (nothing has been solved yet, or the plan is
+// partial), RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
+rkn_status rkn_sinkhorn_bracket(rkn_sinkhorn *s,
+                                double *lower,
+                                double *upper);
+
+// The last plan rounded to its marginals: diag(x) P diag(y) + u v^T has the sums a and b exactly (up to rounding), and
+// no negative entry.
+//
+// x, u: room for n numbers. y, v: for m. Scales x and y lie in [0, 1]; u v^T makes up for what scaling takes, sum v is 1 or, where
+// nothing is missing, 0.
+// Errors: as rkn_sinkhorn_bracket.
+// Source: Altschuler, Weed and Rigollet 2017 (arXiv 1705.09634), algorithm 2.
+rkn_status rkn_sinkhorn_round(rkn_sinkhorn *s,
+                              double *x,
+                              double *y,
+                              double *u,
+                              double *v);
+
+// Rows of the last plan.
+//
+// first, count: which rows, from 0. P: count x m numbers in row-major order with leading dimension ldp.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_INDEX (there are no such rows), RKN_ERR_SIZE (ldp),
+// RKN_ERR_STATE (nothing has been solved yet), RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
+rkn_status rkn_sinkhorn_plan_rows(const rkn_sinkhorn *s,
+                                  int64_t first,
+                                  int64_t count,
+                                  double *P,
+                                  int64_t ldp);
+
+// Saves what the solver has learned, the potentials that the next solve starts from: versioned, checksummed, the same
+// bytes on every machine. Options are not saved.
+//
+// buf: room for cap bytes. need: gets the bytes that it takes; may be NULL. With cap 0 and need given the call only counts.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE (cap is too small).
+rkn_status rkn_sinkhorn_save(rkn_sinkhorn *s,
+                             void *buf,
+                             int64_t cap,
+                             int64_t *need);
+
+// Puts a solver into a state that rkn_sinkhorn_save saved, in this process or another: the next solve goes on as that of
+// the saved solver would have, bit for bit. There is no plan before it. After an error nothing has changed.
+//
+// buf: len bytes.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_FORMAT (no saved state, of another solver or version,
+// damaged), RKN_ERR_MEMORY.
+rkn_status rkn_sinkhorn_load(rkn_sinkhorn *s,
+                             const void *buf,
+                             int64_t len);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
 
 mod any;
 mod args;
+pub mod bracket;
 pub mod callback;
 pub mod context;
 mod environment;

@@ -16,12 +16,24 @@ use std::sync::Mutex;
 /// A transport solver that remembers: the potentials of one problem are where the next begins.
 pub struct rkn_sinkhorn {
     busy: Busy,
-    setup: RefCell<Setup>,
-    solver: RefCell<Sinkhorn>,
+    pub(super) setup: RefCell<Setup>,
+    pub(super) solver: RefCell<Sinkhorn>,
     status: Cell<i32>,
     reason: RefCell<String>,
     /// Getters of several threads take turns.
     reading: Mutex<()>,
+}
+
+impl rkn_sinkhorn {
+    /// What "status" and "reason" will say.
+    fn ended(&self, outcome: &Result<Outcome>) {
+        self.reason.replace(match outcome {
+            Ok(Outcome::Converged) => "converged".to_string(),
+            Ok(Outcome::Stopped(stop)) => stop.sentence().to_string(),
+            Err(e) => e.to_string(),
+        });
+        self.status.set(status_of(outcome));
+    }
 }
 
 impl Handle for rkn_sinkhorn {
@@ -132,6 +144,8 @@ fn value_of(s: &rkn_sinkhorn, key: &str) -> Result<Value> {
         "cost" => Value::Real(report.cost),
         "primal" => Value::Real(report.primal),
         "dual" => Value::Real(report.dual),
+        "lower_bound" => Value::Real(report.bounds.map_or(f64::NAN, |(lower, _)| lower)),
+        "upper_bound" => Value::Real(report.bounds.map_or(f64::NAN, |(_, upper)| upper)),
         "solves" => Value::Int(report.solves as i64),
         "status" => Value::Int(s.status.get() as i64),
         "solve_seconds" => Value::Real(report.seconds),
@@ -208,8 +222,8 @@ pub unsafe extern "C" fn rkn_sinkhorn_set_monitor(
 
 /// Finds the plan between a and b.
 ///
-/// G: the cost, n x m; kept until the next solve. a, b: n and m masses, not negative, of one sum to 1e-8 of it; points
-/// without mass get none. Not kept.
+/// G: the cost, n x m; kept until the next solve. a, b: n and m masses, not negative, of one sum to 1e-8 of it (of any sums
+/// with "transported_mass"); points without mass get none. Not kept.
 /// Returns RKN_OK if the errors of both marginals, recomputed from the potentials, meet the tolerance;
 /// RKN_STOP_ITERATIONS (max_passes), _TIME, _MONITOR, _INTERRUPT, _STAGNATION with the best potentials;
 /// RKN_STOP_INFEASIBLE where a point with mass has no allowed way; the last solution then stays.
@@ -223,12 +237,49 @@ pub unsafe extern "C" fn rkn_sinkhorn_solve(s: *mut rkn_sinkhorn, G: *const rkn_
         let (n, m) = geometry.shape();
         let (a, b) = (args::slice::<f64>(a.cast(), n, "a")?, args::slice::<f64>(b.cast(), m, "b")?);
         let outcome = s.solver.borrow_mut().solve(&s.setup.borrow(), &geometry, a, b);
-        s.reason.replace(match &outcome {
-            Ok(Outcome::Converged) => "converged".to_string(),
-            Ok(Outcome::Stopped(stop)) => stop.sentence().to_string(),
-            Err(e) => e.to_string(),
-        });
-        s.status.set(status_of(&outcome));
+        s.ended(&outcome);
+        outcome
+    })
+}
+
+/// Sinkhorn's divergence OT(a, b) - OT(a, a) / 2 - OT(b, b) / 2, OT being the value "primal" at the solver's epsilon: not
+/// negative where exp(-C / epsilon) is positive definite, zero for a = b.
+///
+/// G: the cost between the points of a and those of b, n x m. Ga, Gb: the costs among those of a, n x n, and of b, m x m;
+/// symmetric. One handle may stand for all three. a, b: as in rkn_sinkhorn_solve, which this contains: the plan between a
+/// and b can be asked for afterwards. The last two self terms are remembered for the same geometry and masses, so that
+/// a fixed target is solved once. value: gets the divergence, on RKN_OK only.
+/// Returns and errors: as rkn_sinkhorn_solve; RKN_ERR_SIZE (Ga or Gb), RKN_ERR_STATE (with "transported_mass" or
+/// "target_gap", which have no divergence).
+/// Sources: Genevay, Peyre and Cuturi 2018 (arXiv 1706.00292); Feydy et al. 2019 (arXiv 1810.08278).
+#[no_mangle]
+pub unsafe extern "C" fn rkn_sinkhorn_divergence(
+    s: *mut rkn_sinkhorn,
+    G: *const rkn_geometry,
+    Ga: *const rkn_geometry,
+    Gb: *const rkn_geometry,
+    a: *const f64,
+    b: *const f64,
+    value: *mut f64,
+) -> rkn_status {
+    guard("rkn_sinkhorn_divergence", || {
+        let s = handle::exclusive(s, "s")?;
+        let value = args::out(value, "value")?;
+        let geometry = |G, name| Ok(handle::shared::<rkn_geometry>(G, name)?.geometry.clone());
+        let (between, of_a, of_b) = (geometry(G, "G")?, geometry(Ga, "Ga")?, geometry(Gb, "Gb")?);
+        let (n, m) = between.shape();
+        for (own, len, name) in [(&of_a, n, "Ga"), (&of_b, m, "Gb")] {
+            if own.shape() != (len, len) {
+                return Err(Error::size(name, format!("{} x {}", own.n, own.m), format!("be {len} x {len}")));
+            }
+        }
+        let (a, b) = (args::slice::<f64>(a.cast(), n, "a")?, args::slice::<f64>(b.cast(), m, "b")?);
+        let found = s.solver.borrow_mut().divergence(&s.setup.borrow(), &between, [&of_a, &of_b], a, b);
+        if let Ok((Outcome::Converged, divergence)) = found {
+            *value = divergence;
+        }
+        let outcome = found.map(|(outcome, _)| outcome);
+        s.ended(&outcome);
         outcome
     })
 }

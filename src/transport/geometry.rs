@@ -3,7 +3,7 @@
 
 use crate::linalg::Panel;
 use crate::runtime::{memory, Error, Pool, Result};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Rows of a cost.
 pub trait Rows {
@@ -101,6 +101,94 @@ impl Geometry {
         let scale = Scale { max: if count == 0 { 0.0 } else { max }, mean: sum / count.max(1) as f64 };
         Ok(*self.scale.get_or_init(|| scale))
     }
+
+    /// The median of the allowed costs, or of those of evenly spaced entries where they are too many to be held.
+    pub fn median(&self) -> Result<f64> {
+        const HELD: usize = 1 << 20;
+        self.scale()?;
+        let entries = match &self.costs {
+            Costs::Sparse(rows) => rows.idx.len(),
+            _ => self.n.saturating_mul(self.m),
+        };
+        // A stride that has no divisor in common with the columns visits all of them.
+        let mut step = entries.div_ceil(HELD).max(1);
+        while step > 1 && self.m % step == 0 {
+            step += 1;
+        }
+        let mut held = memory::filled(entries.div_ceil(step), 0.0, "costs")?;
+        let mut room = memory::filled(if self.rows().lends() { 0 } else { self.m }, 0.0, "a row of the cost")?;
+        let (mut next, mut seen) = (0, 0);
+        for i in 0..self.n {
+            let row = match &self.costs {
+                Costs::Sparse(rows) => rows.entries(i).1,
+                _ => self.rows().row(i, &mut room)?,
+            };
+            while next < seen + row.len() {
+                held[next / step] = row[next - seen];
+                next += step;
+            }
+            seen += row.len();
+        }
+        if held.is_empty() {
+            return Ok(0.0);
+        }
+        let middle = held.len() / 2;
+        let (below, upper, _) = held.select_nth_unstable_by(middle, f64::total_cmp);
+        let upper = *upper;
+        let lower = if entries % 2 == 1 { upper } else { below.iter().copied().fold(f64::NEG_INFINITY, f64::max).max(if middle == 0 { upper } else { f64::NEG_INFINITY }) };
+        Ok(0.5 * (lower + upper))
+    }
+}
+
+/// A cost with one more row and column, where mass may stay at no cost; from one to the other it may not go.
+struct Dummy {
+    plain: Arc<Geometry>,
+    forbidden: f64,
+}
+
+/// Of [`Dummy`], where rows are plain data.
+struct PlainDummy(Dummy);
+
+// SAFETY: made only of geometries whose rows are plain data, which are read; nothing in them is changed but the scale,
+// which is there already.
+unsafe impl Send for PlainDummy {}
+unsafe impl Sync for PlainDummy {}
+
+impl Rows for Dummy {
+    fn row<'a>(&'a self, i: usize, room: &'a mut [f64]) -> Result<&'a [f64]> {
+        let (row, dummy) = room.split_at_mut(self.plain.m);
+        dummy[0] = 0.0;
+        if i == self.plain.n {
+            row.fill(0.0);
+            dummy[0] = self.forbidden;
+        } else if self.plain.rows().lends() {
+            row.copy_from_slice(self.plain.rows().row(i, &mut [])?);
+        } else {
+            self.plain.rows().row(i, row)?;
+        }
+        Ok(room)
+    }
+}
+
+impl Rows for PlainDummy {
+    fn row<'a>(&'a self, i: usize, room: &'a mut [f64]) -> Result<&'a [f64]> {
+        self.0.row(i, room)
+    }
+}
+
+/// `plain` with a dummy point on either side, to which what is not transported goes.
+pub fn with_dummy(plain: &Arc<Geometry>) -> Result<Geometry> {
+    // Too dear for any epsilon that is used, and far from overflow.
+    const DEAR: f64 = 1e6;
+    let scale = plain.scale()?;
+    let dummy = Dummy { plain: plain.clone(), forbidden: DEAR * scale.max.abs().max(scale.mean.abs()).max(f64::MIN_POSITIVE) };
+    let costs = match &plain.costs {
+        Costs::Host(_) => Costs::Host(Box::new(dummy)),
+        Costs::Plain(_) => Costs::Plain(Box::new(PlainDummy(dummy))),
+        Costs::Sparse(pattern) => Costs::Sparse(pattern.with_dummy(plain.n, plain.m)?),
+    };
+    let geometry = Geometry::new(plain.n + 1, plain.m + 1, costs, plain.is_transposed);
+    Ok(Geometry { scale: OnceLock::from(scale), ..geometry })
 }
 
 /// A dense matrix by rows, `ld` numbers from one row to the next.
@@ -289,6 +377,24 @@ impl Sparse {
     pub fn entries(&self, i: usize) -> (&[u32], &[f64]) {
         let range = self.ptr[i]..self.ptr[i + 1];
         (&self.idx[range.clone()], &self.cost[range])
+    }
+
+    fn with_dummy(&self, n: usize, m: usize) -> Result<Self> {
+        const WHAT: &str = "a pattern of costs";
+        let len = self.idx.len() + n + m;
+        let mut ptr = memory::filled(n + 2, 0, WHAT)?;
+        let (mut idx, mut cost) = (memory::filled(len, 0, WHAT)?, memory::filled(len, 0.0, WHAT)?);
+        for i in 0..n {
+            let (columns, costs) = self.entries(i);
+            let (from, to) = (ptr[i], ptr[i] + columns.len());
+            idx[from..to].copy_from_slice(columns);
+            cost[from..to].copy_from_slice(costs);
+            idx[to] = m as u32;
+            ptr[i + 1] = to + 1;
+        }
+        idx[ptr[n]..].iter_mut().enumerate().for_each(|(j, to)| *to = j as u32);
+        ptr[n + 1] = len;
+        Ok(Sparse { ptr, idx, cost })
     }
 }
 

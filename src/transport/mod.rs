@@ -4,11 +4,16 @@
 //! methods are `path` ("auto"), `scaling` ("sinkhorn") and `sns`. [`Sinkhorn`] holds what lasts from solve to
 //! solve: the potentials, from which the next problem of a sequence starts.
 
+mod anderson;
+pub mod bracket;
+pub mod divergence;
 pub mod dual;
+mod gap;
 pub mod geometry;
 mod newton;
 pub mod options;
 mod path;
+mod saved;
 mod scaling;
 mod sns;
 
@@ -16,11 +21,13 @@ use crate::operator::check;
 use crate::runtime::context::LOG_SOLVE;
 use crate::runtime::monitor::{Monitor, Progress, Wish};
 use crate::runtime::options::Options;
-use crate::runtime::{memory, Context, Error, Outcome, Result, Stop};
+use crate::runtime::{memory, Context, Error, Outcome, Pool, Result, Stop};
+use bracket::{Plan, Rounded};
 use dual::{Dual, Take};
 use geometry::{Costs, Geometry};
 use options::{METHODS, SINKHORN};
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,6 +43,8 @@ pub struct Report {
     pub cost: f64,
     pub primal: f64,
     pub dual: f64,
+    /// Of the cost without blur.
+    pub bounds: Option<(f64, f64)>,
     pub solves: usize,
     pub seconds: f64,
 }
@@ -120,6 +129,19 @@ struct Solved {
     epsilon: f64,
     f: Vec<f64>,
     g: Vec<f64>,
+    a: Vec<f64>,
+    b: Vec<f64>,
+    /// Marginals are met by a dummy point.
+    is_partial: bool,
+}
+
+impl Solved {
+    /// In the order of the geometry's rows.
+    fn plan<'a>(&'a self, pool: &'a Pool) -> Plan<'a> {
+        let Solved { geometry, epsilon, f, g, a, b, .. } = self;
+        let (f, g, a, b) = if geometry.is_transposed { (g, f, b, a) } else { (f, g, a, b) };
+        Plan { geometry, pool, epsilon: *epsilon, f, g, a, b }
+    }
 }
 
 /// The memory of a transport solver.
@@ -129,6 +151,8 @@ pub struct Sinkhorn {
     /// Column potentials of the geometry's rows, of the last solve and the one before it.
     last: Option<Vec<f64>>,
     before: Option<Vec<f64>>,
+    /// Self terms of divergences.
+    selves: divergence::Selves,
 }
 
 impl Sinkhorn {
@@ -144,29 +168,69 @@ impl Sinkhorn {
             let mut report = setup.report.borrow_mut();
             *report = Report { solves: report.solves + 1, ..Report::default() };
         }
-        let mass = masses(a, b)?;
-        let epsilon = epsilon(setup, geometry)?;
-        let (a, b) = if geometry.is_transposed { (b, a) } else { (a, b) };
-        let normal = |v: &[f64]| -> Result<Vec<f64>> {
-            let mut v = memory::copied(v, "marginals")?;
-            v.iter_mut().for_each(|v| *v /= mass);
-            Ok(v)
-        };
-        let (a, b) = (normal(a)?, normal(b)?);
-        if let Some(why) = infeasible(geometry, &a, &b)? {
+        let problem = Problem::new(setup, geometry, a, b)?;
+        let mut epsilon = epsilon(setup, geometry)?;
+        if let Some(why) = infeasible(&problem)? {
             setup.context.log(LOG_SOLVE, || format!("{}: {why}", setup.method));
             return Ok(Outcome::Stopped(Stop::Infeasible));
         }
-        let mut dual = Dual::new(geometry, &setup.context.pool, &a, &b)?;
-        let start = self.start(setup, geometry.m)?;
-        let target = setup.options.real("tolerance");
+        let mut dual = Dual::new(&problem.geometry, &setup.context.pool, &problem.a, &problem.b)?;
+        let start = self.start(setup, problem.b.len())?;
+        let mut target = setup.options.real("tolerance");
         let mut watch = Watch { setup, started, target, stop: None };
+        let zero = || memory::filled(problem.b.len(), 0.0, "potentials");
+        let gap = setup.options.real("target_gap");
         let outcome = match setup.method {
-            "sinkhorn" => scaling::solve(&mut dual, epsilon, &start.unwrap_or(memory::filled(geometry.m, 0.0, "potentials")?), target, &mut watch),
-            "sns" => sns::solve(&mut dual, epsilon, &start.unwrap_or(memory::filled(geometry.m, 0.0, "potentials")?), target, &mut watch),
-            _ => path::solve(&mut dual, epsilon, start, target, &mut watch),
-        }?;
-        self.finish(setup, geometry, &mut dual, mass, epsilon, outcome, target, started)
+            "sinkhorn" => scaling::solve(&mut dual, epsilon, &start.map_or_else(zero, Ok)?, target, &mut watch)?,
+            "sns" => sns::solve(&mut dual, epsilon, &start.map_or_else(zero, Ok)?, target, &mut watch)?,
+            _ if gap > 0.0 => {
+                let closed = gap::solve(&mut dual, start, gap, &mut watch)?;
+                (epsilon, target) = (closed.epsilon, watch.target);
+                setup.report.borrow_mut().bounds = Some((problem.mass * closed.lower, problem.mass * closed.upper));
+                closed.outcome
+            }
+            _ => path::solve(&mut dual, epsilon, start, target, &mut watch)?,
+        };
+        self.finish(setup, &problem, &mut dual, epsilon, outcome, target, started)
+    }
+
+    /// Sinkhorn's divergence between a and b; `own` are the costs within the rows' points and within the columns'.
+    pub fn divergence(&mut self, setup: &Setup, geometry: &Arc<Geometry>, own: [&Arc<Geometry>; 2], a: &[f64], b: &[f64]) -> Result<(Outcome, f64)> {
+        for key in ["transported_mass", "target_gap"] {
+            if setup.options.real(key) > 0.0 {
+                return Err(Error::State(format!("there is no divergence with option '{key}'")));
+            }
+        }
+        let epsilon = epsilon(setup, geometry)?;
+        let mass = Problem::new(setup, geometry, a, b)?.mass;
+        let (mut value, mut passes) = (0.0, 0.0);
+        for (geometry, masses) in own.into_iter().zip([a, b]) {
+            let target = setup.options.real("tolerance");
+            let known = self.selves.find(geometry, epsilon, target, masses);
+            let term = match known {
+                Some(term) => term,
+                None => {
+                    let mut normal = memory::copied(masses, "masses")?;
+                    normal.iter_mut().for_each(|v| *v /= mass);
+                    let mut dual = Dual::new(geometry, &setup.context.pool, &normal, &normal)?;
+                    let mut watch = Watch { setup, started: Instant::now(), target, stop: None };
+                    let outcome = divergence::solve_self(&mut dual, epsilon, target, &mut watch)?;
+                    if outcome != Outcome::Converged {
+                        return Ok((outcome, f64::NAN));
+                    }
+                    passes += dual.work.passes;
+                    let term = mass * epsilon * (dual.value + mass.ln() - 1.0);
+                    self.selves.keep(geometry, epsilon, target, masses, term)?;
+                    term
+                }
+            };
+            value -= 0.5 * term;
+        }
+        let outcome = self.solve(setup, geometry, a, b)?;
+        let mut report = setup.report.borrow_mut();
+        report.passes += passes;
+        let offset = if setup.options.text("entropy") == "product" { epsilon * product_offset(a, b) } else { 0.0 };
+        Ok((outcome, value + report.dual - offset))
     }
 
     /// Where the column potentials begin.
@@ -188,15 +252,16 @@ impl Sinkhorn {
     fn finish(
         &mut self,
         setup: &Setup,
-        geometry: &Arc<Geometry>,
+        problem: &Problem,
         dual: &mut Dual,
-        mass: f64,
         epsilon: f64,
         outcome: Outcome,
         target: f64,
         started: Instant,
     ) -> Result<Outcome> {
         dual.pass(Take::Cost)?;
+        let Problem { plain, mass, .. } = problem;
+        let mass = *mass;
         let error = dual.error();
         let finite = |v: f64| if v.is_finite() { v } else { 0.0 };
         let rows: f64 = dual.phi().zip(dual.a).map(|(phi, a)| a * finite(phi)).sum();
@@ -208,16 +273,26 @@ impl Sinkhorn {
             report.cost = mass * dual.cost;
             report.primal = mass * epsilon * (rows + columns + mass.ln() - 1.0);
             report.dual = mass * epsilon * (dual.value + mass.ln() - 1.0);
+            if setup.options.text("entropy") == "product" {
+                let in_mass = |v: &[f64]| v.iter().map(|v| v * mass).collect::<Vec<f64>>();
+                let offset = epsilon * product_offset(&in_mass(&problem.a), &in_mass(&problem.b));
+                report.primal += offset;
+                report.dual += offset;
+            }
             report.passes = dual.work.passes;
             report.seconds = started.elapsed().as_secs_f64();
         }
-        let f: Vec<f64> = dual.phi().map(|phi| epsilon * (phi + mass.ln())).collect();
-        let g: Vec<f64> = dual.gamma.iter().map(|gamma| epsilon * gamma).collect();
+        let mut f: Vec<f64> = dual.phi().map(|phi| epsilon * (phi + mass.ln())).collect();
+        let mut g: Vec<f64> = dual.gamma.iter().map(|gamma| epsilon * gamma).collect();
         // What an empty column would start from.
         let kept = g.iter().map(|v| finite(*v)).collect();
         self.before = self.last.replace(kept);
-        let (f, g) = if geometry.is_transposed { (g, f) } else { (f, g) };
-        self.solved = Some(Solved { geometry: geometry.clone(), epsilon, f, g });
+        f.truncate(plain.n);
+        g.truncate(plain.m);
+        let in_mass = |v: &[f64], len: usize| v[..len].iter().map(|v| v * mass).collect();
+        let (a, b) = (in_mass(&problem.a, plain.n), in_mass(&problem.b, plain.m));
+        let (f, g, a, b) = if plain.is_transposed { (g, f, b, a) } else { (f, g, a, b) };
+        self.solved = Some(Solved { geometry: plain.clone(), epsilon, f, g, a, b, is_partial: problem.is_partial() });
         Ok(match outcome {
             Outcome::Converged if error > 1.01 * target => Outcome::Stopped(Stop::Stagnation),
             other => other,
@@ -234,14 +309,30 @@ impl Sinkhorn {
         Ok((&solved.f, &solved.g))
     }
 
-    /// `body(i, j, P_ij)` for each entry of the plan above `above`, by rows of the geometry.
-    pub fn for_plan(&self, mut body: impl FnMut(usize, &[f64]) -> Result<()>) -> Result<()> {
-        let Solved { geometry, epsilon, f, g } = self.solved()?;
+    /// The plan rounded to the marginals, with bounds of the exact cost, by the rows of the geometry.
+    pub fn round(&self, setup: &Setup) -> Result<Rounded> {
+        let solved = self.solved()?;
+        if solved.is_partial {
+            return Err(Error::State("the last plan is partial: it does not have the marginals that it could be rounded to".to_string()));
+        }
+        let rounded = bracket::round(solved.plan(&setup.context.pool))?;
+        setup.report.borrow_mut().bounds = Some((rounded.lower, rounded.upper));
+        Ok(rounded)
+    }
+
+    /// `body(i, row of P)` for each row of the geometry.
+    pub fn for_plan(&self, body: impl FnMut(usize, &[f64]) -> Result<()>) -> Result<()> {
+        self.for_plan_rows(0..self.solved()?.geometry.n, body)
+    }
+
+    pub fn for_plan_rows(&self, rows: Range<usize>, mut body: impl FnMut(usize, &[f64]) -> Result<()>) -> Result<()> {
+        let Solved { geometry, epsilon, f, g, .. } = self.solved()?;
         let (f, g) = if geometry.is_transposed { (g, f) } else { (f, g) };
-        let (mut room, mut p) = (memory::filled(geometry.m, 0.0, "a row of the plan")?, memory::filled(geometry.m, 0.0, "a row of the plan")?);
-        for (i, f) in f.iter().enumerate() {
+        let room = || memory::filled(geometry.m, 0.0, "a row of the plan");
+        let (mut room, mut p) = (room()?, room()?);
+        for i in rows {
             let row = geometry.rows().row(i, &mut room)?;
-            p.iter_mut().zip(row).zip(g).for_each(|((p, c), g)| *p = ((f + g - c) / epsilon).exp());
+            p.iter_mut().zip(row).zip(g).for_each(|((p, c), g)| *p = ((f[i] + g - c) / epsilon).exp());
             body(i, &p)?;
         }
         Ok(())
@@ -255,24 +346,62 @@ impl Sinkhorn {
     }
 }
 
-/// The common mass of both marginals.
-fn masses(a: &[f64], b: &[f64]) -> Result<f64> {
-    let mass = |name: &'static str, v: &[f64]| -> Result<f64> {
-        check::finite(name, v)?;
-        if let Some(i) = v.iter().position(|v| *v < 0.0) {
-            return Err(Error::argument(name, format!("{} at position {i}", v[i]), "not be negative"));
+/// A problem of masses of one, in the order of the geometry's rows.
+struct Problem {
+    /// The caller's, without a dummy point.
+    plain: Arc<Geometry>,
+    geometry: Arc<Geometry>,
+    a: Vec<f64>,
+    b: Vec<f64>,
+    /// What masses were divided by.
+    mass: f64,
+}
+
+impl Problem {
+    fn new(setup: &Setup, plain: &Arc<Geometry>, a: &[f64], b: &[f64]) -> Result<Self> {
+        let (of_a, of_b) = (mass("a", a)?, mass("b", b)?);
+        let moved = setup.options.real("transported_mass");
+        let is_partial = moved > 0.0;
+        if !is_partial && (of_a - of_b).abs() > 1e-8 * of_a.max(of_b) {
+            return Err(Error::argument("b", format!("of mass {of_b}"), format!("have the mass of a, {of_a}")));
         }
-        let sum: f64 = v.iter().sum();
-        if !(sum > 0.0 && sum.is_finite()) {
-            return Err(Error::argument(name, format!("of mass {sum}"), "have a positive, finite mass"));
+        if moved > of_a.min(of_b) * (1.0 + 1e-12) {
+            return Err(Error::argument("transported_mass", moved, format!("be at most the mass of a and of b, {of_a} and {of_b}")));
         }
-        Ok(sum)
-    };
-    let (of_a, of_b) = (mass("a", a)?, mass("b", b)?);
-    if (of_a - of_b).abs() > 1e-8 * of_a.max(of_b) {
-        return Err(Error::argument("b", format!("of mass {of_b}"), format!("have the mass of a, {of_a}")));
+        let (a, b, of_a, of_b) = if plain.is_transposed { (b, a, of_b, of_a) } else { (a, b, of_a, of_b) };
+        let mass = if is_partial { of_a + of_b - moved } else { of_a };
+        let normal = |v: &[f64], dummy: f64| -> Result<Vec<f64>> {
+            let mut normal = memory::filled(v.len() + is_partial as usize, dummy / mass, "marginals")?;
+            normal.iter_mut().zip(v).for_each(|(normal, v)| *normal = v / mass);
+            Ok(normal)
+        };
+        let (a, b) = (normal(a, (of_b - moved).max(0.0))?, normal(b, (of_a - moved).max(0.0))?);
+        let geometry = if is_partial { Arc::new(geometry::with_dummy(plain)?) } else { plain.clone() };
+        Ok(Problem { plain: plain.clone(), geometry, a, b, mass })
     }
-    Ok(of_a)
+
+    fn is_partial(&self) -> bool {
+        !Arc::ptr_eq(&self.plain, &self.geometry)
+    }
+}
+
+/// sum (P log(P / (a b)) - P + a b) less sum P (log P - 1), of any plan with marginals a and b.
+fn product_offset(a: &[f64], b: &[f64]) -> f64 {
+    let entropy = |v: &[f64]| v.iter().filter(|v| **v > 0.0).map(|v| v * v.ln()).sum::<f64>();
+    let mass: f64 = a.iter().sum();
+    mass * b.iter().sum::<f64>() - entropy(a) - entropy(b)
+}
+
+fn mass(name: &'static str, v: &[f64]) -> Result<f64> {
+    check::finite(name, v)?;
+    if let Some(i) = v.iter().position(|v| *v < 0.0) {
+        return Err(Error::argument(name, format!("{} at position {i}", v[i]), "not be negative"));
+    }
+    let sum: f64 = v.iter().sum();
+    if !(sum > 0.0 && sum.is_finite()) {
+        return Err(Error::argument(name, format!("of mass {sum}"), "have a positive, finite mass"));
+    }
+    Ok(sum)
 }
 
 fn epsilon(setup: &Setup, geometry: &Geometry) -> Result<f64> {
@@ -280,6 +409,7 @@ fn epsilon(setup: &Setup, geometry: &Geometry) -> Result<f64> {
     let unit = match setup.options.text("epsilon_relative") {
         "max" => scale.max,
         "mean" => scale.mean,
+        "median" => geometry.median()?,
         _ => 1.0,
     };
     // A constant cost of zero has no scale, and needs none.
@@ -289,7 +419,8 @@ fn epsilon(setup: &Setup, geometry: &Geometry) -> Result<f64> {
 }
 
 /// A point with mass that may go nowhere, in words: the problem is then infeasible.
-fn infeasible(geometry: &Geometry, a: &[f64], b: &[f64]) -> Result<Option<String>> {
+fn infeasible(problem: &Problem) -> Result<Option<String>> {
+    let Problem { geometry, a, b, .. } = problem;
     let Costs::Sparse(pattern) = &geometry.costs else { return Ok(None) };
     let mut reached = memory::filled(b.len(), false, "columns")?;
     let names = if geometry.is_transposed { ["column", "row"] } else { ["row", "column"] };

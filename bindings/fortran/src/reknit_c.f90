@@ -1065,6 +1065,17 @@ module reknit_c
       type(c_ptr), value :: b
       integer(c_int32_t) :: rkn_sinkhorn_solve
     end function rkn_sinkhorn_solve
+    function rkn_sinkhorn_divergence(s, G, Ga, Gb, a, b, value) bind(c, name="rkn_sinkhorn_divergence")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: G
+      type(c_ptr), value :: Ga
+      type(c_ptr), value :: Gb
+      type(c_ptr), value :: a
+      type(c_ptr), value :: b
+      type(c_ptr), value :: value
+      integer(c_int32_t) :: rkn_sinkhorn_divergence
+    end function rkn_sinkhorn_divergence
     function rkn_sinkhorn_forget(s) bind(c, name="rkn_sinkhorn_forget")
       import
       type(c_ptr), value :: s
@@ -1100,6 +1111,46 @@ module reknit_c
       integer(c_int64_t), intent(inout), optional :: need
       integer(c_int32_t) :: rkn_sinkhorn_plan_sparse
     end function rkn_sinkhorn_plan_sparse
+    function rkn_sinkhorn_bracket(s, lower, upper) bind(c, name="rkn_sinkhorn_bracket")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: lower
+      type(c_ptr), value :: upper
+      integer(c_int32_t) :: rkn_sinkhorn_bracket
+    end function rkn_sinkhorn_bracket
+    function rkn_sinkhorn_round(s, x, y, u, v) bind(c, name="rkn_sinkhorn_round")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: x
+      type(c_ptr), value :: y
+      type(c_ptr), value :: u
+      type(c_ptr), value :: v
+      integer(c_int32_t) :: rkn_sinkhorn_round
+    end function rkn_sinkhorn_round
+    function rkn_sinkhorn_plan_rows(s, first, count, P, ldp) bind(c, name="rkn_sinkhorn_plan_rows")
+      import
+      type(c_ptr), value :: s
+      integer(c_int64_t), value :: first
+      integer(c_int64_t), value :: count
+      type(c_ptr), value :: P
+      integer(c_int64_t), value :: ldp
+      integer(c_int32_t) :: rkn_sinkhorn_plan_rows
+    end function rkn_sinkhorn_plan_rows
+    function rkn_sinkhorn_save(s, buf, cap, need) bind(c, name="rkn_sinkhorn_save")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: buf
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_sinkhorn_save
+    end function rkn_sinkhorn_save
+    function rkn_sinkhorn_load(s, buf, len) bind(c, name="rkn_sinkhorn_load")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: buf
+      integer(c_int64_t), value :: len
+      integer(c_int32_t) :: rkn_sinkhorn_load
+    end function rkn_sinkhorn_load
   end interface
 
 end module reknit_c

@@ -489,6 +489,10 @@ rkn_sinkhorn_solve(s, G, a, b) =
     ccall((:rkn_sinkhorn_solve, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Float64}, Ptr{Float64}), s, G,
         a, b)
 
+rkn_sinkhorn_divergence(s, G, Ga, Gb, a, b, value) =
+    ccall((:rkn_sinkhorn_divergence, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid},
+        Ptr{Float64}, Ptr{Float64}, Ptr{Float64}), s, G, Ga, Gb, a, b, value)
+
 rkn_sinkhorn_forget(s) =
     ccall((:rkn_sinkhorn_forget, LIBRARY), Int32, (Ptr{Cvoid},), s)
 
@@ -502,5 +506,23 @@ rkn_sinkhorn_plan_apply(s, trans, ncols, X, ldx, Y, ldy) =
 rkn_sinkhorn_plan_sparse(s, threshold, rowptr, colind, values, cap, need) =
     ccall((:rkn_sinkhorn_plan_sparse, LIBRARY), Int32, (Ptr{Cvoid}, Float64, Ptr{Int64}, Ptr{Int64},
         Ptr{Float64}, Int64, Ptr{Int64}), s, threshold, rowptr, colind, values, cap, need)
+
+rkn_sinkhorn_bracket(s, lower, upper) =
+    ccall((:rkn_sinkhorn_bracket, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Float64}, Ptr{Float64}), s, lower, upper)
+
+rkn_sinkhorn_round(s, x, y, u, v) =
+    ccall((:rkn_sinkhorn_round, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Float64}, Ptr{Float64}, Ptr{Float64},
+        Ptr{Float64}), s, x, y, u, v)
+
+rkn_sinkhorn_plan_rows(s, first, count, P, ldp) =
+    ccall((:rkn_sinkhorn_plan_rows, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64), s,
+        first, count, P, ldp)
+
+rkn_sinkhorn_save(s, buf, cap, need) =
+    ccall((:rkn_sinkhorn_save, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Int64, Ptr{Int64}), s, buf, cap,
+        need)
+
+rkn_sinkhorn_load(s, buf, len) =
+    ccall((:rkn_sinkhorn_load, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Int64), s, buf, len)
 
 end
