@@ -142,6 +142,7 @@ fn value_of(s: &rkn_sinkhorn, key: &str) -> Result<Value> {
         "marginal_error" => Value::Real(report.marginal_error),
         "epsilon_used" => Value::Real(report.epsilon),
         "cost" => Value::Real(report.cost),
+        "plan_mass" => Value::Real(report.plan_mass),
         "primal" => Value::Real(report.primal),
         "dual" => Value::Real(report.dual),
         "lower_bound" => Value::Real(report.bounds.map_or(f64::NAN, |(lower, _)| lower)),

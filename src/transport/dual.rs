@@ -7,8 +7,12 @@
 //! When eps is small nearly all entries are zero. [`Active`] lists those that may count, with their costs; passes over
 //! it are valid as long as the potentials have not risen further than its margin, and the bound on what it leaves
 //! out goes into the error.
+//!
+//! Where marginals are penalised (see `relaxed`) "exact" means at their best: a row then has the mass r_i that goes with
+//! phi_i, and t_j - c_j is the gradient, t_j the mass that goes with gamma_j.
 
-use super::geometry::{Costs, Geometry};
+use super::geometry::{Costs, Geometry, Rows};
+use super::relaxed::Relaxed;
 use crate::linalg::simd::exp::{dot_single, exp_list, exp_row, exp_row_single};
 use crate::runtime::{memory, Error, Pool, Result};
 
@@ -66,7 +70,9 @@ pub struct Kept {
     pub ptr: Vec<usize>,
     pub idx: Vec<u32>,
     pub p: Vec<f32>,
-    /// Of each row the sum, tilted, and the weight by which the row then has its mass; see [`Dual::tilt`].
+    /// Of each row the sum when it was kept, that of the row tilted, and the weight by which it then has its mass; see
+    /// [`Dual::tilt`].
+    first: Vec<f64>,
     pub rows: Vec<f64>,
     pub weights: Vec<f64>,
 }
@@ -78,6 +84,7 @@ impl Kept {
         self.ptr.push(0);
         self.idx.clear();
         self.p.clear();
+        self.first.clear();
         self.rows.clear();
         self.weights.clear();
     }
@@ -105,7 +112,9 @@ impl Kept {
 
     fn end_row(&mut self) {
         let from = *self.ptr.last().unwrap_or(&0);
-        self.rows.push(self.p[from..].iter().map(|v| *v as f64).sum());
+        let sum = self.p[from..].iter().map(|v| *v as f64).sum();
+        self.first.push(sum);
+        self.rows.push(sum);
         self.weights.push(1.0);
         self.ptr.push(self.p.len());
     }
@@ -152,10 +161,16 @@ pub struct Dual<'a> {
     pub pool: &'a Pool,
     pub a: &'a [f64],
     pub b: &'a [f64],
-    log_a: Vec<f64>,
-    log_b: Vec<f64>,
+    pub(super) log_a: Vec<f64>,
+    pub(super) log_b: Vec<f64>,
+    pub rows_at: Relaxed,
+    pub columns_at: Relaxed,
     pub gamma: Vec<f64>,
     pub columns: Vec<f64>,
+    /// What the columns must come to: b, or what goes with gamma.
+    pub targets: Vec<f64>,
+    /// The mass that errors are relative to.
+    total: f64,
     /// F at the last pass.
     pub value: f64,
     /// <C, P> at the last pass that took it.
@@ -173,8 +188,8 @@ pub struct Dual<'a> {
 }
 
 impl<'a> Dual<'a> {
-    /// a, b: of mass one, not negative.
-    pub fn new(geometry: &'a Geometry, pool: &'a Pool, a: &'a [f64], b: &'a [f64]) -> Result<Self> {
+    /// a, b: not negative; of mass one where both sides are exact.
+    pub fn new(geometry: &'a Geometry, pool: &'a Pool, a: &'a [f64], b: &'a [f64], [rows_at, columns_at]: [Relaxed; 2]) -> Result<Self> {
         const WHAT: &str = "a transport problem";
         let (n, m) = (geometry.n, geometry.m);
         let logs = |v: &[f64]| -> Result<Vec<f64>> {
@@ -209,6 +224,10 @@ impl<'a> Dual<'a> {
             b,
             log_a: logs(a)?,
             log_b: logs(b)?,
+            rows_at,
+            columns_at,
+            targets: memory::copied(b, WHAT)?,
+            total: if rows_at.penalty.is_finite() { a.iter().sum() } else { 1.0 },
             gamma: memory::filled(m, 0.0, WHAT)?,
             columns: memory::filled(m, 0.0, WHAT)?,
             value: 0.0,
@@ -239,6 +258,8 @@ impl<'a> Dual<'a> {
     /// Another eps, with the potentials g (in units of cost) to start from.
     pub fn set_epsilon(&mut self, epsilon: f64, g: &[f64]) {
         self.scale = 1.0 / epsilon;
+        self.rows_at.set_epsilon(epsilon);
+        self.columns_at.set_epsilon(epsilon);
         self.gamma.iter_mut().zip(g).for_each(|(gamma, g)| *gamma = g * self.scale);
         self.forbid_empty_columns();
         self.parts.iter_mut().for_each(|part| part.phi.fill(0.0));
@@ -260,7 +281,7 @@ impl<'a> Dual<'a> {
 
     /// The L1 error of the columns; rows are exact.
     pub fn error(&self) -> f64 {
-        self.columns.iter().zip(self.b).map(|(c, b)| (c - b).abs()).sum()
+        self.columns.iter().zip(&self.targets).map(|(c, t)| (c - t).abs()).sum::<f64>() / self.total
     }
 
     fn deactivate(&mut self) {
@@ -337,7 +358,7 @@ impl<'a> Dual<'a> {
             self.deactivate();
         }
         let is_listed = self.is_listed();
-        let (scale, gamma, log_a, a) = (self.scale, &self.gamma, &self.log_a, self.a);
+        let (scale, gamma, log_a, a, at) = (self.scale, &self.gamma, &self.log_a, self.a, self.rows_at);
         self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
             part.columns.fill(0.0);
             (part.dual, part.cost) = (0.0, 0.0);
@@ -356,12 +377,13 @@ impl<'a> Dual<'a> {
                 if !part.phi[r].is_finite() {
                     part.phi[r] = 0.0;
                 }
+                let row = Row { r, a: a[i], log_a: log_a[i], at };
                 if is_listed {
-                    part.listed_row(r, a[i], log_a[i], scale, gamma, take);
-                } else if let Err(e) = part.full_row(rows, r, a[i], log_a[i], scale, gamma, take) {
+                    part.listed_row(row, scale, gamma, take);
+                } else if let Err(e) = part.full_row(rows, row, scale, gamma, take) {
                     return part.failure = Some(e);
                 }
-                part.dual += a[i] * part.phi[r];
+                part.dual += row.value(part.phi[r]);
             }
         });
         self.failure()?;
@@ -385,9 +407,14 @@ impl<'a> Dual<'a> {
         Ok(())
     }
 
-    /// <b, gamma>.
-    fn columns_value(&self) -> f64 {
-        self.b.iter().zip(&self.gamma).filter(|(b, _)| **b > 0.0).map(|(b, gamma)| b * gamma).sum()
+    /// What the columns add to F, and what they must come to.
+    fn columns_value(&mut self) -> f64 {
+        let (at, mut value) = (self.columns_at, 0.0);
+        for (((t, b), log_b), gamma) in self.targets.iter_mut().zip(self.b).zip(&self.log_b).zip(&self.gamma) {
+            *t = at.mass(*b, *log_b, *gamma);
+            value += at.value(*b, *log_b, *gamma);
+        }
+        value
     }
 
     /// A pass over the kept entries at the present gamma, without exponentials: as exact as those are. False where gamma
@@ -401,9 +428,9 @@ impl<'a> Dual<'a> {
             }
             *tilt = step.exp();
         }
-        let (a, tilt) = (self.a, &self.tilt);
+        let (a, log_a, at, tilt) = (self.a, &self.log_a, self.rows_at, &self.tilt);
         let work = self.kept();
-        self.pool.chunks(work, &mut self.parts, 1, |_, part| part[0].kept_rows(a, tilt));
+        self.pool.chunks(work, &mut self.parts, 1, |_, part| part[0].kept_rows(a, log_a, at, tilt));
         let (n, m) = (self.geometry.n as f64, self.geometry.m as f64);
         self.work.products += work as f64 / (n * m);
         self.columns.fill(0.0);
@@ -421,7 +448,8 @@ impl<'a> Dual<'a> {
         let mut lost = Vec::new();
         for j in 0..self.gamma.len() {
             if self.columns[j] > LOST * self.b[j] {
-                self.gamma[j] += relaxation * (self.log_b[j] - self.columns[j].ln());
+                let best = self.columns_at.potential(self.log_b[j], self.columns[j].ln() - self.gamma[j]);
+                self.gamma[j] += relaxation * (best - self.gamma[j]);
             } else if self.b[j] > 0.0 {
                 lost.push(j);
             }
@@ -448,7 +476,7 @@ impl<'a> Dual<'a> {
             }
         }
         for (t, j) in highest.iter().zip(lost).filter(|(t, _)| t.is_finite()) {
-            self.gamma[*j] = self.log_b[*j] - t;
+            self.gamma[*j] = self.columns_at.potential(self.log_b[*j], *t);
         }
         Ok(())
     }
@@ -492,7 +520,7 @@ impl<'a> Dual<'a> {
     /// out <- (diag(c) - P^T diag(1/a) P) x, or with no x its diagonal, from exponentials taken anew: where entries
     /// have no room.
     pub fn over_rows(&mut self, x: Option<&[f64]>, out: &mut [f64]) -> Result<()> {
-        let (scale, gamma, a) = (self.scale, &self.gamma, self.a);
+        let (scale, gamma, a, tau) = (self.scale, &self.gamma, self.a, self.rows_at.tau());
         self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
             part.columns.fill(0.0);
             for r in 0..part.phi.len() {
@@ -507,10 +535,10 @@ impl<'a> Dual<'a> {
                 let total = exp_row(row, gamma, scale, part.phi[r], e);
                 match x {
                     Some(x) => {
-                        let mean = e.iter().zip(x).map(|(e, x)| e * x).sum::<f64>() / total;
+                        let mean = tau * e.iter().zip(x).map(|(e, x)| e * x).sum::<f64>() / total;
                         columns.iter_mut().zip(&*e).zip(x).for_each(|((q, e), x)| *q += e * (x - mean));
                     }
-                    None => columns.iter_mut().zip(&*e).for_each(|(d, e)| *d += e * ((total - e) / total)),
+                    None => columns.iter_mut().zip(&*e).for_each(|(d, e)| *d += e * ((total - tau * e) / total)),
                 }
             }
         });
@@ -524,57 +552,84 @@ impl<'a> Dual<'a> {
     }
 }
 
+/// A row of a part: its mass, and how strictly it must have it.
+#[derive(Clone, Copy)]
+struct Row {
+    r: usize,
+    a: f64,
+    log_a: f64,
+    at: Relaxed,
+}
+
+impl Row {
+    fn mass(&self, phi: f64) -> f64 {
+        self.at.mass(self.a, self.log_a, phi)
+    }
+
+    /// What it adds to F: with its part of -sum P, which a penalised row has not fixed.
+    fn value(&self, phi: f64) -> f64 {
+        self.at.value(self.a, self.log_a, phi) - (self.mass(phi) - self.a)
+    }
+
+    /// The best phi for a row that sums to `total` at the phi given; what its entries are to be multiplied by.
+    fn settle(&self, phi: &mut f64, total: f64) -> f64 {
+        *phi = if self.at.is_exact() { *phi + (self.log_a - total.ln()) } else { self.at.potential(self.log_a, total.ln() - *phi) };
+        if total > 0.0 { self.mass(*phi) / total } else { 0.0 }
+    }
+}
+
 impl Part {
     /// Sums and weights of the kept rows, tilted; `dual` is what they change in F.
-    fn kept_rows(&mut self, a: &[f64], tilt: &[f64]) {
-        let Part { kept, columns, dual, first, .. } = self;
+    fn kept_rows(&mut self, a: &[f64], log_a: &[f64], at: Relaxed, tilt: &[f64]) {
+        let Part { kept, columns, dual, first, phi, .. } = self;
         columns.fill(0.0);
         *dual = 0.0;
         for r in 0..kept.rows.len() {
             let range = kept.ptr[r]..kept.ptr[r + 1];
-            let (mass, p) = (a[*first + r], &kept.p[range.clone()]);
-            if mass == 0.0 || p.is_empty() {
+            let row = Row { r, a: a[*first + r], log_a: log_a[*first + r], at };
+            let p = &kept.p[range.clone()];
+            if row.a == 0.0 || p.is_empty() {
                 continue;
             }
-            if kept.is_dense {
-                kept.rows[r] = dot_single(p, tilt);
-                kept.weights[r] = mass / kept.rows[r];
-                add_single(p, kept.weights[r], columns);
+            let idx = if kept.is_dense { &[][..] } else { &kept.idx[range] };
+            let sum = match kept.is_dense {
+                true => dot_single(p, tilt),
+                false => idx.iter().zip(p).map(|(j, v)| *v as f64 * tilt[*j as usize]).sum(),
+            };
+            let weight = if at.is_exact() {
+                let weight = row.a / sum;
+                *dual += row.a * weight.ln();
+                weight
             } else {
-                let idx = &kept.idx[range];
-                kept.rows[r] = idx.iter().zip(p).map(|(j, v)| *v as f64 * tilt[*j as usize]).sum();
-                kept.weights[r] = mass / kept.rows[r];
-                idx.iter().zip(p).for_each(|(j, v)| columns[*j as usize] += kept.weights[r] * *v as f64);
+                // What was not kept follows what was.
+                let now = phi[r] - at.tau() * (sum / kept.first[r]).ln();
+                *dual += row.value(now) - row.value(phi[r]);
+                row.mass(now) / sum
+            };
+            kept.rows[r] = sum;
+            kept.weights[r] = weight;
+            if kept.is_dense {
+                add_single(p, weight, columns);
+            } else {
+                idx.iter().zip(p).for_each(|(j, v)| columns[*j as usize] += weight * *v as f64);
             }
-            *dual += mass * kept.weights[r].ln();
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn full_row(
-        &mut self,
-        rows: &dyn super::geometry::Rows,
-        r: usize,
-        a: f64,
-        log_a: f64,
-        scale: f64,
-        gamma: &[f64],
-        take: Take,
-    ) -> Result<()> {
-        let row = rows.row(self.first + r, &mut self.room)?;
-        let phi = &mut self.phi[r];
+    fn full_row(&mut self, rows: &dyn Rows, of: Row, scale: f64, gamma: &[f64], take: Take) -> Result<()> {
+        let row = rows.row(self.first + of.r, &mut self.room)?;
+        let phi = &mut self.phi[of.r];
         let highest = || row.iter().zip(gamma).fold(f64::NEG_INFINITY, |t, (c, g)| t.max(g - scale * c));
         let is_rough = matches!(take, Take::Roughly | Take::Entries { is_rough: true, .. });
         let range = if is_rough { RANGE_SINGLE } else { RANGE };
         let (single, e) = (&mut self.single, &mut self.e);
         let mut sum = |phi: f64| if is_rough { exp_row_single(row, gamma, scale, phi, single) } else { exp_row(row, gamma, scale, phi, e) };
         let mut total = sum(*phi);
-        if !(total > range.0 * a && total < range.1) {
+        if !(total > range.0 * of.a && total < range.1) {
             *phi = -highest();
             total = sum(*phi);
         }
-        let weight = a / total;
-        *phi += log_a - total.ln();
+        let weight = of.settle(phi, total);
         if is_rough {
             add_single(&self.single, weight, &mut self.columns);
         } else {
@@ -589,18 +644,17 @@ impl Part {
         Ok(())
     }
 
-    fn listed_row(&mut self, r: usize, a: f64, log_a: f64, scale: f64, gamma: &[f64], take: Take) {
-        let (idx, cost) = self.active.row(r);
+    fn listed_row(&mut self, of: Row, scale: f64, gamma: &[f64], take: Take) {
+        let (idx, cost) = self.active.row(of.r);
         let e = &mut self.e[..idx.len()];
-        let phi = &mut self.phi[r];
+        let phi = &mut self.phi[of.r];
         let mut total = exp_list(idx, cost, gamma, scale, *phi, e);
-        if !(total > RANGE.0 * a && total < RANGE.1) {
+        if !(total > RANGE.0 * of.a && total < RANGE.1) {
             let highest = idx.iter().zip(cost).fold(f64::NEG_INFINITY, |t, (j, c)| t.max(gamma[*j as usize] - scale * c));
             *phi = if highest.is_finite() { -highest } else { 0.0 };
             total = exp_list(idx, cost, gamma, scale, *phi, e);
         }
-        let weight = if total > 0.0 { a / total } else { 0.0 };
-        *phi += log_a - total.ln();
+        let weight = of.settle(phi, total);
         for (j, e) in idx.iter().zip(&*e) {
             self.columns[*j as usize] += weight * e;
         }

@@ -13,9 +13,11 @@ pub mod geometry;
 mod newton;
 pub mod options;
 mod path;
+mod relaxed;
 mod saved;
 mod scaling;
 mod sns;
+mod values;
 
 use crate::operator::check;
 use crate::runtime::context::LOG_SOLVE;
@@ -25,6 +27,8 @@ use crate::runtime::{memory, Context, Error, Outcome, Pool, Result, Stop};
 use bracket::{Plan, Rounded};
 use dual::{Dual, Take};
 use geometry::{Costs, Geometry};
+use relaxed::Relaxed;
+use values::product_offset;
 use options::{METHODS, SINKHORN};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -41,6 +45,7 @@ pub struct Report {
     pub marginal_error: f64,
     pub epsilon: f64,
     pub cost: f64,
+    pub plan_mass: f64,
     pub primal: f64,
     pub dual: f64,
     /// Of the cost without blur.
@@ -71,6 +76,9 @@ impl Setup {
         })
     }
 }
+
+/// Options: prices of differences from a and from b.
+const PENALTIES: [&str; 2] = ["penalty_a", "penalty_b"];
 
 /// The phase a monitor is told of.
 const PHASE_ITERATE: i32 = 1;
@@ -131,8 +139,8 @@ struct Solved {
     g: Vec<f64>,
     a: Vec<f64>,
     b: Vec<f64>,
-    /// Marginals are met by a dummy point.
-    is_partial: bool,
+    /// The plan has these marginals: it is neither partial nor penalised.
+    is_exact: bool,
 }
 
 impl Solved {
@@ -170,11 +178,12 @@ impl Sinkhorn {
         }
         let problem = Problem::new(setup, geometry, a, b)?;
         let mut epsilon = epsilon(setup, geometry)?;
-        if let Some(why) = infeasible(&problem)? {
+        let is_penalised = problem.relaxed.iter().any(|side| side.penalty.is_finite());
+        if let Some(why) = if is_penalised { None } else { infeasible(&problem)? } {
             setup.context.log(LOG_SOLVE, || format!("{}: {why}", setup.method));
             return Ok(Outcome::Stopped(Stop::Infeasible));
         }
-        let mut dual = Dual::new(&problem.geometry, &setup.context.pool, &problem.a, &problem.b)?;
+        let mut dual = Dual::new(&problem.geometry, &setup.context.pool, &problem.a, &problem.b, problem.relaxed)?;
         let start = self.start(setup, problem.b.len())?;
         let mut target = setup.options.real("tolerance");
         let mut watch = Watch { setup, started, target, stop: None };
@@ -196,10 +205,10 @@ impl Sinkhorn {
 
     /// Sinkhorn's divergence between a and b; `own` are the costs within the rows' points and within the columns'.
     pub fn divergence(&mut self, setup: &Setup, geometry: &Arc<Geometry>, own: [&Arc<Geometry>; 2], a: &[f64], b: &[f64]) -> Result<(Outcome, f64)> {
-        for key in ["transported_mass", "target_gap"] {
-            if setup.options.real(key) > 0.0 {
-                return Err(Error::State(format!("there is no divergence with option '{key}'")));
-            }
+        let clash = ["transported_mass", "target_gap"].into_iter().find(|key| setup.options.real(key) > 0.0);
+        let penalised = PENALTIES.into_iter().find(|key| setup.options.real(key) < f64::MAX);
+        if let Some(key) = clash.or(penalised) {
+            return Err(Error::State(format!("there is no divergence with option '{key}'")));
         }
         let epsilon = epsilon(setup, geometry)?;
         let mass = Problem::new(setup, geometry, a, b)?.mass;
@@ -212,7 +221,7 @@ impl Sinkhorn {
                 None => {
                     let mut normal = memory::copied(masses, "masses")?;
                     normal.iter_mut().for_each(|v| *v /= mass);
-                    let mut dual = Dual::new(geometry, &setup.context.pool, &normal, &normal)?;
+                    let mut dual = Dual::new(geometry, &setup.context.pool, &normal, &normal, [Relaxed::new(f64::INFINITY, false); 2])?;
                     let mut watch = Watch { setup, started: Instant::now(), target, stop: None };
                     let outcome = divergence::solve_self(&mut dual, epsilon, target, &mut watch)?;
                     if outcome != Outcome::Converged {
@@ -230,7 +239,7 @@ impl Sinkhorn {
         let mut report = setup.report.borrow_mut();
         report.passes += passes;
         let offset = if setup.options.text("entropy") == "product" { epsilon * product_offset(a, b) } else { 0.0 };
-        Ok((outcome, value + report.dual - offset))
+        Ok((outcome, value + (report.dual - offset)))
     }
 
     /// Where the column potentials begin.
@@ -264,21 +273,16 @@ impl Sinkhorn {
         let mass = *mass;
         let error = dual.error();
         let finite = |v: f64| if v.is_finite() { v } else { 0.0 };
-        let rows: f64 = dual.phi().zip(dual.a).map(|(phi, a)| a * finite(phi)).sum();
-        let columns: f64 = dual.gamma.iter().zip(&dual.columns).map(|(gamma, c)| c * finite(*gamma)).sum();
         {
             let mut report = setup.report.borrow_mut();
             report.marginal_error = error;
             report.epsilon = epsilon;
             report.cost = mass * dual.cost;
-            report.primal = mass * epsilon * (rows + columns + mass.ln() - 1.0);
-            report.dual = mass * epsilon * (dual.value + mass.ln() - 1.0);
-            if setup.options.text("entropy") == "product" {
-                let in_mass = |v: &[f64]| v.iter().map(|v| v * mass).collect::<Vec<f64>>();
-                let offset = epsilon * product_offset(&in_mass(&problem.a), &in_mass(&problem.b));
-                report.primal += offset;
-                report.dual += offset;
-            }
+            let dummy: f64 = problem.a[plain.n..].iter().sum();
+            report.plan_mass = mass * (dual.columns[..plain.m].iter().sum::<f64>() - dummy);
+            (report.primal, report.dual) = dual.values(mass);
+            report.primal *= epsilon;
+            report.dual *= epsilon;
             report.passes = dual.work.passes;
             report.seconds = started.elapsed().as_secs_f64();
         }
@@ -292,7 +296,7 @@ impl Sinkhorn {
         let in_mass = |v: &[f64], len: usize| v[..len].iter().map(|v| v * mass).collect();
         let (a, b) = (in_mass(&problem.a, plain.n), in_mass(&problem.b, plain.m));
         let (f, g, a, b) = if plain.is_transposed { (g, f, b, a) } else { (f, g, a, b) };
-        self.solved = Some(Solved { geometry: plain.clone(), epsilon, f, g, a, b, is_partial: problem.is_partial() });
+        self.solved = Some(Solved { geometry: plain.clone(), epsilon, f, g, a, b, is_exact: problem.is_exact() });
         Ok(match outcome {
             Outcome::Converged if error > 1.01 * target => Outcome::Stopped(Stop::Stagnation),
             other => other,
@@ -312,8 +316,8 @@ impl Sinkhorn {
     /// The plan rounded to the marginals, with bounds of the exact cost, by the rows of the geometry.
     pub fn round(&self, setup: &Setup) -> Result<Rounded> {
         let solved = self.solved()?;
-        if solved.is_partial {
-            return Err(Error::State("the last plan is partial: it does not have the marginals that it could be rounded to".to_string()));
+        if !solved.is_exact {
+            return Err(Error::State("the last plan is partial or has penalised marginals: there are none to round it to".to_string()));
         }
         let rounded = bracket::round(solved.plan(&setup.context.pool))?;
         setup.report.borrow_mut().bounds = Some((rounded.lower, rounded.upper));
@@ -355,6 +359,8 @@ struct Problem {
     b: Vec<f64>,
     /// What masses were divided by.
     mass: f64,
+    /// Rows and columns.
+    relaxed: [Relaxed; 2],
 }
 
 impl Problem {
@@ -362,14 +368,26 @@ impl Problem {
         let (of_a, of_b) = (mass("a", a)?, mass("b", b)?);
         let moved = setup.options.real("transported_mass");
         let is_partial = moved > 0.0;
-        if !is_partial && (of_a - of_b).abs() > 1e-8 * of_a.max(of_b) {
+        let is_product = setup.options.text("entropy") == "product";
+        let mut relaxed = PENALTIES.map(|key| match setup.options.real(key) {
+            f64::MAX => Relaxed::new(f64::INFINITY, is_product),
+            penalty => Relaxed::new(penalty, is_product),
+        });
+        let is_penalised = relaxed.iter().any(|side| side.penalty.is_finite());
+        if let Some(key) = ["transported_mass", "target_gap"].into_iter().find(|key| is_penalised && setup.options.real(key) > 0.0) {
+            return Err(Error::State(format!("option '{key}' does not go with penalised marginals")));
+        }
+        if plain.is_transposed {
+            relaxed.swap(0, 1);
+        }
+        if !is_partial && !is_penalised && (of_a - of_b).abs() > 1e-8 * of_a.max(of_b) {
             return Err(Error::argument("b", format!("of mass {of_b}"), format!("have the mass of a, {of_a}")));
         }
         if moved > of_a.min(of_b) * (1.0 + 1e-12) {
             return Err(Error::argument("transported_mass", moved, format!("be at most the mass of a and of b, {of_a} and {of_b}")));
         }
         let (a, b, of_a, of_b) = if plain.is_transposed { (b, a, of_b, of_a) } else { (a, b, of_a, of_b) };
-        let mass = if is_partial { of_a + of_b - moved } else { of_a };
+        let mass = if is_penalised { 1.0 } else if is_partial { of_a + of_b - moved } else { of_a };
         let normal = |v: &[f64], dummy: f64| -> Result<Vec<f64>> {
             let mut normal = memory::filled(v.len() + is_partial as usize, dummy / mass, "marginals")?;
             normal.iter_mut().zip(v).for_each(|(normal, v)| *normal = v / mass);
@@ -377,19 +395,13 @@ impl Problem {
         };
         let (a, b) = (normal(a, (of_b - moved).max(0.0))?, normal(b, (of_a - moved).max(0.0))?);
         let geometry = if is_partial { Arc::new(geometry::with_dummy(plain)?) } else { plain.clone() };
-        Ok(Problem { plain: plain.clone(), geometry, a, b, mass })
+        Ok(Problem { plain: plain.clone(), geometry, a, b, mass, relaxed })
     }
 
-    fn is_partial(&self) -> bool {
-        !Arc::ptr_eq(&self.plain, &self.geometry)
+    /// Whether the plan has the marginals a and b.
+    fn is_exact(&self) -> bool {
+        Arc::ptr_eq(&self.plain, &self.geometry) && self.relaxed.iter().all(|side| side.penalty.is_infinite())
     }
-}
-
-/// sum (P log(P / (a b)) - P + a b) less sum P (log P - 1), of any plan with marginals a and b.
-fn product_offset(a: &[f64], b: &[f64]) -> f64 {
-    let entropy = |v: &[f64]| v.iter().filter(|v| **v > 0.0).map(|v| v * v.ln()).sum::<f64>();
-    let mass: f64 = a.iter().sum();
-    mass * b.iter().sum::<f64>() - entropy(a) - entropy(b)
 }
 
 fn mass(name: &'static str, v: &[f64]) -> Result<f64> {

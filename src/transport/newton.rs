@@ -3,7 +3,8 @@
 //! grad F = b - c and -Hess F = diag(c) - P^T diag(1/a) P. The product with p is taken as that of a graph Laplacian,
 //! q_j = sum_i P_ij (p_j - t_i) with t_i = sum_k P_ik p_k / sum_k P_ik, over the entries that were kept. It is the same in exact arithmetic, but keeps the digits of small couplings
 //! between groups of points, which the difference of diag(c) and the rest loses: at small eps the slow modes hang
-//! on couplings of 1e-10 of a row, and entries in single precision suffice for them.
+//! on couplings of 1e-10 of a row, and entries in single precision suffice for them. Penalised rows take tau t_i, penalised
+//! columns add to the diagonal.
 //!
 //! Sources: the semi-dual and its Hessian, Brauer, Clason, Lorenz and Wirth 2017 (arXiv 1710.06635); sparsified Hessians,
 //! Tang et al. 2024 (arXiv 2401.12253) and Tang and Qiu 2024. Different here: thresholds that follow the error, the Laplacian
@@ -39,13 +40,14 @@ impl Newton {
     /// it. `error` is that of the columns; `caution` multiplies the shift of the diagonal, 1 for a plain step.
     pub fn solve(&mut self, dual: &mut Dual, error: f64, is_kept: bool, caution: f64) -> Result<f64> {
         let m = self.r.len();
+        let (tau, bend) = (dual.rows_at.tau(), dual.columns_at.bend());
         for j in 0..m {
-            self.r[j] = if dual.b[j] > 0.0 { dual.b[j] - dual.columns[j] } else { 0.0 };
+            self.r[j] = if dual.b[j] > 0.0 { dual.targets[j] - dual.columns[j] } else { 0.0 };
         }
         if is_kept {
             let tilt = std::mem::take(&mut dual.tilt);
             dual.over_kept(sums_of_kept, &mut self.shift);
-            dual.over_kept(|kept, d| laplacian_diagonal(kept, &tilt, d), &mut self.diagonal);
+            dual.over_kept(|kept, d| laplacian_diagonal(kept, tau, &tilt, d), &mut self.diagonal);
             for j in 0..m {
                 self.shift[j] *= tilt[j];
                 self.diagonal[j] *= tilt[j];
@@ -60,7 +62,7 @@ impl Newton {
             let column = dual.columns[j];
             let lost = column - self.shift[j];
             let lost = if lost > 1e-6 * column { lost } else { 0.0 };
-            self.shift[j] = damping * (column + dual.b[j]) + lost;
+            self.shift[j] = damping * (column + dual.b[j]) + lost + bend * dual.targets[j];
             self.diagonal[j] += self.shift[j];
         }
         self.direction.fill(0.0);
@@ -82,7 +84,7 @@ impl Newton {
                 let tilt = std::mem::take(&mut dual.tilt);
                 self.tilted.iter_mut().zip(p).zip(&tilt).for_each(|((to, p), tilt)| *to = p * tilt);
                 let tilted = &self.tilted;
-                dual.over_kept(|kept, q| laplacian(kept, p, tilted, q), &mut self.q);
+                dual.over_kept(|kept, q| laplacian(kept, tau, p, tilted, q), &mut self.q);
                 self.q.iter_mut().zip(&tilt).for_each(|(q, tilt)| *q *= tilt);
                 dual.tilt = tilt;
             } else {
@@ -110,7 +112,7 @@ impl Newton {
                 self.p[j] = self.z[j] + beta * self.p[j];
             }
         }
-        let gradient = dual.b.iter().zip(&dual.columns).map(|(b, c)| b - c);
+        let gradient = dual.targets.iter().zip(&dual.columns).map(|(t, c)| t - c);
         Ok(gradient.zip(&self.direction).map(|(g, d)| if *d == 0.0 { 0.0 } else { g * d }).sum())
     }
 }
@@ -130,11 +132,11 @@ fn sums_of_kept(kept: &Kept, sums: &mut [f64]) {
     }
 }
 
-/// sum_i P_ij (1 - P_ij / R_i), P tilted and weighted; the tilt of the column itself is left out.
-fn laplacian_diagonal(kept: &Kept, tilt: &[f64], out: &mut [f64]) {
+/// sum_i P_ij (1 - tau P_ij / R_i), P tilted and weighted; the tilt of the column itself is left out.
+fn laplacian_diagonal(kept: &Kept, tau: f64, tilt: &[f64], out: &mut [f64]) {
     for (r, (sum, weight)) in kept.rows.iter().zip(&kept.weights).enumerate() {
         let (idx, p) = kept.row(r);
-        let term = |v: f32, tilt: f64| weight * v as f64 * ((sum - v as f64 * tilt) / sum);
+        let term = |v: f32, tilt: f64| weight * v as f64 * ((sum - tau * v as f64 * tilt) / sum);
         if kept.is_dense {
             out.iter_mut().zip(p).zip(tilt).for_each(|((d, v), tilt)| *d += term(*v, *tilt));
         } else {
@@ -144,13 +146,13 @@ fn laplacian_diagonal(kept: &Kept, tilt: &[f64], out: &mut [f64]) {
 }
 
 /// The product with x; `tilted` is x with the tilt of the columns, which is left out of the result.
-fn laplacian(kept: &Kept, x: &[f64], tilted: &[f64], out: &mut [f64]) {
+fn laplacian(kept: &Kept, tau: f64, x: &[f64], tilted: &[f64], out: &mut [f64]) {
     for (r, (sum, weight)) in kept.rows.iter().zip(&kept.weights).enumerate() {
         let (idx, p) = kept.row(r);
         if kept.is_dense && !p.is_empty() {
-            add_differences(p, *weight, dot_single(p, tilted) / sum, x, out);
+            add_differences(p, *weight, tau * dot_single(p, tilted) / sum, x, out);
         } else {
-            let mean = idx.iter().zip(p).map(|(j, v)| *v as f64 * tilted[*j as usize]).sum::<f64>() / sum;
+            let mean = tau * idx.iter().zip(p).map(|(j, v)| *v as f64 * tilted[*j as usize]).sum::<f64>() / sum;
             idx.iter().zip(p).for_each(|(j, v)| out[*j as usize] += weight * *v as f64 * (x[*j as usize] - mean));
         }
     }
