@@ -184,6 +184,8 @@ pub struct Dual<'a> {
     kept_at: Vec<f64>,
     kept_phi: f64,
     pub tilt: Vec<f64>,
+    /// Sums of the columns where entries were kept, less those of the kept ones: what rounding and leaving out took.
+    missing: Vec<f64>,
     pub work: Work,
 }
 
@@ -238,6 +240,7 @@ impl<'a> Dual<'a> {
             kept_at: memory::filled(m, 0.0, WHAT)?,
             kept_phi: 0.0,
             tilt: memory::filled(m, 1.0, WHAT)?,
+            missing: memory::filled(m, 0.0, WHAT)?,
             work: Work::default(),
         };
         if let Costs::Sparse(pattern) = &geometry.costs {
@@ -402,6 +405,7 @@ impl<'a> Dual<'a> {
             self.kept_at.copy_from_slice(&self.gamma);
             self.kept_phi = self.value;
             self.tilt.fill(1.0);
+            self.find_missing();
         }
         self.value += self.columns_value();
         Ok(())
@@ -417,8 +421,21 @@ impl<'a> Dual<'a> {
         value
     }
 
-    /// A pass over the kept entries at the present gamma, without exponentials: as exact as those are. False where gamma
-    /// has gone too far from where they were kept.
+    /// The sums of columns that kept entries do not account for, right after they were kept.
+    fn find_missing(&mut self) {
+        let (a, log_a, at, tilt) = (self.a, &self.log_a, self.rows_at, &self.tilt);
+        let work = self.parts.iter().map(|part| part.kept.p.len()).sum();
+        self.pool.chunks(work, &mut self.parts, 1, |_, part| part[0].kept_rows(a, log_a, at, tilt));
+        self.missing.copy_from_slice(&self.columns);
+        for part in &self.parts {
+            self.missing.iter_mut().zip(&part.columns).for_each(|(c, kept)| *c -= kept);
+            self.kept_phi -= part.dual;
+        }
+    }
+
+    /// A pass over the kept entries at the present gamma, without exponentials. What they lack is carried along, so that the
+    /// sums are as exact as where they were kept, but for rounding times the way from there. False where gamma has
+    /// gone too far.
     pub fn kept_pass(&mut self) -> bool {
         const FAR: f64 = 30.0;
         for ((tilt, gamma), at) in self.tilt.iter_mut().zip(&self.gamma).zip(&self.kept_at) {
@@ -439,7 +456,7 @@ impl<'a> Dual<'a> {
             self.columns.iter_mut().zip(&part.columns).for_each(|(c, more)| *c += more);
             self.value += part.dual;
         }
-        self.columns.iter_mut().zip(&self.tilt).for_each(|(c, tilt)| *c *= tilt);
+        self.columns.iter_mut().zip(&self.tilt).zip(&self.missing).for_each(|((c, tilt), missing)| *c = (*c + missing) * tilt);
         true
     }
 
@@ -461,22 +478,29 @@ impl<'a> Dual<'a> {
         Ok(())
     }
 
-    /// For columns that have lost their mass, or that no active entry reaches: gamma by which their largest entry has
-    /// all of it. Their sums have no digits to go by.
+    /// For columns that have lost their mass, or that no active entry reaches: gamma from all their entries, by logarithms.
+    /// Their sums have no digits to go by.
     fn find_columns(&mut self, lost: &[usize]) -> Result<()> {
-        let mut highest = memory::filled(lost.len(), f64::NEG_INFINITY, "columns")?;
+        const WHAT: &str = "columns";
+        let (mut highest, mut sums) = (memory::filled(lost.len(), f64::NEG_INFINITY, WHAT)?, memory::filled(lost.len(), 0.0, WHAT)?);
         let rows = self.geometry.rows();
         let mut room = memory::filled(if rows.lends() { 0 } else { self.geometry.m }, 0.0, "a row of the cost")?;
         for part in &self.parts {
             for (r, phi) in part.phi.iter().enumerate().filter(|(_, phi)| phi.is_finite()) {
                 let row = rows.row(part.first + r, &mut room)?;
-                for (t, j) in highest.iter_mut().zip(lost) {
-                    *t = t.max(phi - self.scale * row[*j]);
+                for ((top, sum), j) in highest.iter_mut().zip(&mut sums).zip(lost) {
+                    let log = phi - self.scale * row[*j];
+                    if log > *top {
+                        *sum = *sum * (*top - log).exp() + 1.0;
+                        *top = log;
+                    } else if log.is_finite() {
+                        *sum += (log - *top).exp();
+                    }
                 }
             }
         }
-        for (t, j) in highest.iter().zip(lost).filter(|(t, _)| t.is_finite()) {
-            self.gamma[*j] = self.columns_at.potential(self.log_b[*j], *t);
+        for ((top, sum), j) in highest.iter().zip(&sums).zip(lost).filter(|((top, _), _)| top.is_finite()) {
+            self.gamma[*j] = self.columns_at.potential(self.log_b[*j], top + sum.ln());
         }
         Ok(())
     }
@@ -502,6 +526,16 @@ impl<'a> Dual<'a> {
     /// How many entries the last pass kept.
     pub fn kept(&self) -> usize {
         self.parts.iter().map(|part| part.kept.p.len()).sum()
+    }
+
+    /// Whether all entries are kept, without a pattern.
+    pub fn keeps_dense(&self) -> bool {
+        self.parts.iter().any(|part| part.kept.is_dense)
+    }
+
+    /// The first row of each part, with its kept entries.
+    pub fn kept_parts(&self) -> impl Iterator<Item = (usize, &Kept)> {
+        self.parts.iter().map(|part| (part.first, &part.kept))
     }
 
     /// sum over parts of `body(part's kept entries, its own zeroed columns)`, in the order of the parts.

@@ -8,6 +8,7 @@ mod anderson;
 pub mod bracket;
 pub mod divergence;
 pub mod dual;
+mod factor;
 mod gap;
 pub mod geometry;
 mod newton;

@@ -11,10 +11,16 @@
 //! form, and the part of a column that was left out as a shift of its own.
 
 use super::dual::{Dual, Kept};
+use super::factor::Factor;
 use crate::linalg::simd::exp::dot_single;
-use crate::runtime::{memory, Result};
+use crate::runtime::{memory, Context, Result};
+use std::sync::Arc;
 
 pub struct Newton {
+    context: Arc<Context>,
+    /// Of an earlier direction as a rule; none where the diagonal has done, or where factors are too dear.
+    factor: Option<Factor>,
+    is_dear: bool,
     pub direction: Vec<f64>,
     r: Vec<f64>,
     z: Vec<f64>,
@@ -27,13 +33,18 @@ pub struct Newton {
     pub products: usize,
 }
 
-/// CG steps for one direction at most.
+/// CG steps for one direction at most; steps after which factors are made, with the diagonal as the preconditioner and
+/// with factors that have aged.
 const MOST: usize = 1000;
+const PATIENCE: usize = 150;
+const AGED: usize = 25;
+/// What factors may cost in flops an entry: some 500 steps.
+const DEAR: f64 = 1e4;
 
 impl Newton {
-    pub fn new(m: usize) -> Result<Self> {
+    pub fn new(context: &Arc<Context>, m: usize) -> Result<Self> {
         let make = || memory::filled(m, 0.0, "Newton's direction");
-        Ok(Newton { direction: make()?, r: make()?, z: make()?, p: make()?, q: make()?, tilted: make()?, diagonal: make()?, shift: make()?, products: 0 })
+        Ok(Newton { context: context.clone(), factor: None, is_dear: false, direction: make()?, r: make()?, z: make()?, p: make()?, q: make()?, tilted: make()?, diagonal: make()?, shift: make()?, products: 0 })
     }
 
     /// The direction from the entries that the last pass kept (or from exponentials taken anew), and the slope of F along
@@ -62,22 +73,29 @@ impl Newton {
             let column = dual.columns[j];
             let lost = column - self.shift[j];
             let lost = if lost > 1e-6 * column { lost } else { 0.0 };
-            self.shift[j] = damping * (column + dual.b[j]) + lost + bend * dual.targets[j];
+            self.shift[j] = damping * (column + dual.b[j]) + lost + bend * dual.targets[j] + starved(column, dual.targets[j]);
             self.diagonal[j] += self.shift[j];
         }
         self.direction.fill(0.0);
-        for j in 0..m {
-            self.z[j] = if self.diagonal[j] > 0.0 { self.r[j] / self.diagonal[j] } else { 0.0 };
-        }
+        self.precondition(dual)?;
         self.p.copy_from_slice(&self.z);
-        let first = dot(&self.r, &self.z);
-        let mut rho = first;
-        let enough = error.min(1e-2) * first;
+        let mut rho = dot(&self.r, &self.z);
+        let mut enough = error.min(1e-2) * rho;
         let entries = dual.kept() as f64;
         let share = entries / (dual.geometry.n as f64 * m as f64);
-        for _ in 0..MOST {
+        let mut patience = if self.factor.is_some() { AGED } else { PATIENCE };
+        for step in 0..MOST {
             if rho <= enough {
                 break;
+            }
+            if step == patience && is_kept && self.factor_anew(dual)? {
+                // From here on in its norm, and for as long as it takes.
+                let first = self.gradient_in_norm(dual)?;
+                enough = error.min(1e-2) * first;
+                self.precondition(dual)?;
+                self.p.copy_from_slice(&self.z);
+                rho = dot(&self.r, &self.z);
+                patience = MOST;
             }
             let p = &self.p;
             if is_kept {
@@ -103,8 +121,8 @@ impl Newton {
             for j in 0..m {
                 self.direction[j] += alpha * self.p[j];
                 self.r[j] -= alpha * self.q[j];
-                self.z[j] = if self.diagonal[j] > 0.0 { self.r[j] / self.diagonal[j] } else { 0.0 };
             }
+            self.precondition(dual)?;
             let next = dot(&self.r, &self.z);
             let beta = next / rho;
             rho = next;
@@ -115,6 +133,56 @@ impl Newton {
         let gradient = dual.targets.iter().zip(&dual.columns).map(|(t, c)| t - c);
         Ok(gradient.zip(&self.direction).map(|(g, d)| if *d == 0.0 { 0.0 } else { g * d }).sum())
     }
+}
+
+impl Newton {
+    /// z from r, by factors or the diagonal.
+    fn precondition(&mut self, dual: &Dual) -> Result<()> {
+        match &mut self.factor {
+            Some(factor) => factor.apply(dual.pool, &self.r, &mut self.z),
+            None => {
+                let scaled = self.r.iter().zip(&self.diagonal).map(|(r, d)| if *d > 0.0 { r / d } else { 0.0 });
+                self.z.iter_mut().zip(scaled).for_each(|(z, scaled)| *z = scaled);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether there are new factors, of the entries kept last.
+    fn factor_anew(&mut self, dual: &mut Dual) -> Result<bool> {
+        if self.is_dear || dual.keeps_dense() {
+            return Ok(false);
+        }
+        let mut sums = memory::filled(self.shift.len(), 0.0, "Newton's direction")?;
+        dual.over_kept(sums_of_kept, &mut sums);
+        for ((sum, tilt), shift) in sums.iter_mut().zip(&dual.tilt).zip(&self.shift) {
+            *sum = *sum * tilt + shift;
+        }
+        self.factor = Factor::new(&self.context, dual, &sums, DEAR * dual.kept() as f64)?;
+        self.is_dear = self.factor.is_none();
+        Ok(!self.is_dear)
+    }
+
+    /// The gradient's square in the norm of the factors' inverse.
+    fn gradient_in_norm(&mut self, dual: &Dual) -> Result<f64> {
+        let Some(factor) = &mut self.factor else { return Ok(0.0) };
+        for j in 0..self.p.len() {
+            self.p[j] = if dual.b[j] > 0.0 { dual.targets[j] - dual.columns[j] } else { 0.0 };
+        }
+        factor.apply(dual.pool, &self.p, &mut self.z)?;
+        Ok(dot(&self.p, &self.z))
+    }
+}
+
+/// What the diagonal lacks for a column with little of its mass to take Sinkhorn's step log(t / c) on its own, where Newton's
+/// (t - c) / c leads far astray: the logarithmic mean in place of c.
+fn starved(column: f64, target: f64) -> f64 {
+    const LITTLE: f64 = 0.25;
+    if column >= LITTLE * target {
+        return 0.0;
+    }
+    let column = column.max(1e-300 * target);
+    (target - column) / (target / column).ln() - column
 }
 
 fn dot(x: &[f64], y: &[f64]) -> f64 {

@@ -5,6 +5,7 @@
 //! Close to published: Schmitzer 2019 (arXiv 1610.06519) for the path, Tang et al. 2024 (arXiv 2401.12253) and Pan, Li and Yan
 //! 2026 (arXiv 2603.07156) for sparsified Newton steps on the semi-dual.
 
+use super::anderson::Anderson;
 use super::dual::{Dual, Take};
 use super::newton::Newton;
 use super::Watch;
@@ -22,6 +23,13 @@ const SINGLE: f64 = 1e-4;
 const KERNEL: f64 = 1e-4;
 const INNER: usize = 12;
 const SHORTEST: f64 = 0.01;
+/// Rounds of keeping entries and solving with them; below this error exponentials in double are due.
+const ROUNDS: usize = 12;
+const ROUGHLY: f64 = 1e-3;
+/// Iterates that are mixed, mixed iterations at most, and the rate at which Newton's steps take over.
+const MIXED: usize = 10;
+const MIXES: usize = 40;
+const SLOW: f64 = 0.7;
 /// Directions tried from one point, and failures of them all that a level may have.
 const TRIALS: usize = 6;
 const FAILURES: usize = 5;
@@ -37,7 +45,7 @@ pub fn solve(dual: &mut Dual, epsilon: f64, start: Option<Vec<f64>>, target: f64
     let m = dual.geometry.m;
     let most = dual.geometry.scale()?.max;
     let room = || memory::filled(m, 0.0, "potentials");
-    let mut path = Path { newton: Newton::new(m)?, old: room()?, columns: room()?, levels: 0, caution: 1.0, failures: 0 };
+    let mut path = Path { newton: Newton::new(&watch.setup.context, m)?, old: room()?, columns: room()?, levels: 0, caution: 1.0, failures: 0, is_dense: start.is_none() };
     let (mut g, mut before) = match start {
         Some(g) => {
             // Close to the solution there is nothing to walk down.
@@ -75,6 +83,8 @@ pub fn solve(dual: &mut Dual, epsilon: f64, start: Option<Vec<f64>>, target: f64
 
 struct Path {
     newton: Newton,
+    /// Whether the plan of the last level had too many entries to list.
+    is_dense: bool,
     /// Where a step begins.
     old: Vec<f64>,
     columns: Vec<f64>,
@@ -91,7 +101,14 @@ impl Path {
         self.failures = 0;
         watch.setup.report.borrow_mut().levels = self.levels;
         dual.set_epsilon(epsilon, g);
-        dual.pass(Take::Roughly)?;
+        if self.is_dense && self.keeps_all(dual) {
+            if let Some(outcome) = self.kernel_level(dual, goal, watch)? {
+                return Ok(Some(outcome));
+            }
+        } else {
+            dual.pass(Take::Roughly)?;
+            self.list(dual, goal)?;
+        }
         let mut is_exact = false;
         for warmup in 0..WARMUP + STEPS {
             let mut error = dual.error();
@@ -119,6 +136,57 @@ impl Path {
         Ok(None)
     }
 
+    /// Solves a level by keeping entries, solving with those, and keeping them anew where that led: a pass with exponentials
+    /// for each round. `None` where rounds gain too little; sums are then of the present gamma.
+    fn kernel_level(&mut self, dual: &mut Dual, goal: f64, watch: &mut Watch) -> Result<Option<Outcome>> {
+        // What the error is expected to be.
+        let (mut expected, mut last) = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..ROUNDS {
+            let (is_rough, verifies) = (expected > ROUGHLY, expected <= goal);
+            dual.pass(if verifies { Take::Cost } else { Take::Entries { above: 0.0, is_dense: true, is_rough } })?;
+            let error = dual.error();
+            if watch.stops(dual, error) {
+                return Ok(Some(watch.stagnates()));
+            }
+            if error <= goal && (!is_rough || goal > SINGLE) {
+                return self.converged(dual);
+            }
+            if error > 0.5 * last {
+                break;
+            }
+            last = error;
+            if verifies {
+                expected = error;
+                continue;
+            }
+            self.kernel_steps(dual, if is_rough { (0.1 * goal).max(1e-5) } else { 0.3 * goal }, true, watch)?;
+            if watch.stop.is_some() {
+                return Ok(Some(watch.stagnates()));
+            }
+            expected = dual.error();
+            if expected <= goal && goal > SINGLE {
+                return self.converged(dual);
+            }
+        }
+        dual.pass(Take::Sums)?;
+        self.list(dual, goal)?;
+        Ok(None)
+    }
+
+    fn converged(&mut self, dual: &mut Dual) -> Result<Option<Outcome>> {
+        self.is_dense = dual.density(1e-9)? > MOST_ACTIVE;
+        Ok(Some(Outcome::Converged))
+    }
+
+    /// Lists the entries that count at this level, if they are few.
+    fn list(&self, dual: &mut Dual, goal: f64) -> Result<bool> {
+        let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
+        let share = if dual.geometry.rows().lends() { MOST_ACTIVE } else { (ROOM.max(8.0 * (n + m)) / (n * m)).min(MOST_ACTIVE) };
+        // Entries left out add up to a hundredth of the goal.
+        let cut = (100.0 * m / goal).ln();
+        dual.activate(cut + 30.0, 30.0, share)
+    }
+
     /// Whether all entries of the plan may be stored in single precision.
     fn keeps_all(&self, dual: &Dual) -> bool {
         let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
@@ -132,9 +200,7 @@ impl Path {
         let keeps_all = self.keeps_all(dual);
         let room = |share: f64| if dual.geometry.rows().lends() { share } else { (ROOM.max(8.0 * (n + m)) / (n * m)).min(share) };
         if !dual.is_listed() {
-            // Entries left out add up to a hundredth of the goal.
-            let cut = (100.0 * m / goal).ln();
-            dual.activate(cut + 30.0, 30.0, room(MOST_ACTIVE))?;
+            self.list(dual, goal)?;
         }
         let above = (error / 100.0).clamp(1e-12, 1e-4);
         let density = if dual.is_listed() { 0.0 } else { dual.density(above)? };
@@ -142,7 +208,7 @@ impl Path {
         let is_kept = is_dense || density <= room(MOST_KEPT);
         let is_rough = error > SINGLE;
         dual.pass(if is_kept { Take::Entries { above, is_dense, is_rough } } else { sums(error) })?;
-        if is_dense && dual.error() > KERNEL && self.kernel_steps(dual, goal.max(if is_rough { 1e-5 } else { 1e-6 }), watch)? {
+        if is_dense && dual.error() > KERNEL && self.kernel_steps(dual, goal.max(if is_rough { 1e-5 } else { 1e-6 }), false, watch)? {
             return Ok(Some(false));
         }
         let (value, error) = (dual.value, dual.error());
@@ -157,6 +223,7 @@ impl Path {
                 dual.pass(sums(error))?;
                 let rounding = if is_rough { 1e-7 } else { 1e-14 } * value.abs();
                 if self.is_up(dual, value, slope, alpha, error, rounding) {
+                    self.stretch(dual, alpha, value, slope, error)?;
                     if dual.error() > goal {
                         // A half-step of Sinkhorn's brings columns back that the step left behind; the next pass is due anyway.
                         dual.update_columns(1.0)?;
@@ -180,9 +247,12 @@ impl Path {
 
     /// Steps over the entries just kept, which need no exponentials, down to an error that those can tell. Whether
     /// anything was gained.
-    fn kernel_steps(&mut self, dual: &mut Dual, floor: f64, watch: &mut Watch) -> Result<bool> {
+    fn kernel_steps(&mut self, dual: &mut Dual, floor: f64, mixes: bool, watch: &mut Watch) -> Result<bool> {
         let first = dual.error();
-        for _ in 0..WARMUP {
+        if mixes && !self.mix(dual, floor, watch)? {
+            return Ok(true);
+        }
+        for _ in 0..if mixes { 0 } else { WARMUP } {
             dual.update_columns(1.0)?;
             if !dual.kept_pass() {
                 return Ok(true);
@@ -222,6 +292,31 @@ impl Path {
         Ok(dual.error() < 0.5 * first)
     }
 
+    /// Sinkhorn iterations over kept entries, mixed, for as long as they are quick; false where they have gone too far.
+    fn mix(&self, dual: &mut Dual, floor: f64, watch: &mut Watch) -> Result<bool> {
+        let mut anderson = Anderson::new(MIXED);
+        let mut before = memory::filled(dual.gamma.len(), 0.0, "potentials")?;
+        let (mut rate, mut last) = (0.0, dual.error());
+        for step in 0..MIXES {
+            before.copy_from_slice(&dual.gamma);
+            dual.update_columns(1.0)?;
+            anderson.mix(&before, &mut dual.gamma)?;
+            if !dual.kept_pass() {
+                return Ok(false);
+            }
+            let error = dual.error();
+            if error <= floor || watch.stops(dual, error) {
+                break;
+            }
+            rate = 0.7 * rate + 0.3 * error / last;
+            last = error;
+            if step > 3 && rate > SLOW {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
     /// Newton's direction, and the slope of F along it.
     fn direction(&mut self, dual: &mut Dual, error: f64, is_kept: bool, watch: &Watch) -> Result<f64> {
         let slope = self.newton.solve(dual, error, is_kept, self.caution)?;
@@ -231,14 +326,42 @@ impl Path {
         Ok(slope)
     }
 
+    /// Goes on in the same direction for as long as F rises as it began to: where a group of points has mass that must cross a
+    /// gap of many eps, F is a ramp, and Newton's step is as short as the shift of the diagonal makes it.
+    fn stretch(&self, dual: &mut Dual, alpha: f64, value: f64, slope: f64, error: f64) -> Result<()> {
+        const FACTOR: f64 = 4.0;
+        const MOST: usize = 10;
+        let mut alpha = alpha;
+        for _ in 0..MOST {
+            let gained = dual.value - value;
+            if gained < 0.9 * alpha * slope || dual.error() < 0.5 * error {
+                break;
+            }
+            self.go(dual, FACTOR * alpha);
+            dual.pass(sums(error))?;
+            if dual.value - value <= gained {
+                self.go(dual, alpha);
+                dual.pass(sums(error))?;
+                break;
+            }
+            alpha *= FACTOR;
+        }
+        Ok(())
+    }
+
     fn go(&self, dual: &mut Dual, alpha: f64) {
         let moved = self.old.iter().zip(&self.newton.direction);
         dual.gamma.iter_mut().zip(moved).for_each(|(gamma, (old, d))| *gamma = old + alpha * d);
     }
 
-    /// Armijo's test, or half the error; then the next step may be bolder.
+    /// Armijo's test, or half the error; where F has no digits for what is to be gained, a lower error. Then the next step may
+    /// be bolder.
     fn is_up(&mut self, dual: &Dual, value: f64, slope: f64, alpha: f64, error: f64, rounding: f64) -> bool {
-        let is_up = dual.value >= value + 1e-4 * alpha * slope - rounding || dual.error() < 0.5 * error;
+        let is_up = if alpha * slope > 10.0 * rounding {
+            dual.value >= value + 1e-4 * alpha * slope - rounding || dual.error() < 0.5 * error
+        } else {
+            dual.error() < error
+        };
         if is_up && alpha == 1.0 {
             self.caution = (self.caution / 8.0).max(1.0);
         }

@@ -31,7 +31,7 @@ pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut 
         }
         dual.update_columns(1.0)?;
     }
-    let mut newton = Newton::new(m)?;
+    let mut newton = Newton::new(&watch.setup.context, m)?;
     let mut old = dual.gamma.clone();
     for _ in 0..MOST {
         let above = threshold(dual, share)?;

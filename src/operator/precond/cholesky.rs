@@ -48,12 +48,26 @@ pub struct Cholesky<T: Scalar> {
     regularised: usize,
 }
 
+fn fronts_of<T: Scalar>(rows: &Assembled<T>, options: &Options) -> Result<Fronts> {
+    Fronts::new(Structure::of(&Graph::of_lower(&rows.ptr, &rows.col)?, Ordering::new(options))?, 1)
+}
+
 impl<T: Scalar> Cholesky<T> {
     pub fn new(a: &Operator<T>, options: &Options, positive: bool) -> Result<Self> {
         let rows = Assembled::with_diagonal(a)?;
+        let fronts = fronts_of(&rows, options)?;
+        Self::of(rows, fronts, options, positive)
+    }
+
+    /// The same for a positive matrix, unless that takes more than `most` flops.
+    pub fn within(a: &Operator<T>, options: &Options, most: f64) -> Result<Option<Self>> {
+        let rows = Assembled::with_diagonal(a)?;
+        let fronts = fronts_of(&rows, options)?;
+        if fronts.flops() as f64 > most { Ok(None) } else { Self::of(rows, fronts, options, true).map(Some) }
+    }
+
+    fn of(rows: Assembled<T>, fronts: Fronts, options: &Options, positive: bool) -> Result<Self> {
         let n = rows.nrows;
-        let structure = Structure::of(&Graph::of_lower(&rows.ptr, &rows.col)?, Ordering::new(options))?;
-        let fronts = Fronts::new(structure, 1)?;
         let mut part = Cholesky {
             positive,
             pivoting: Pivoting::new(options),

@@ -91,6 +91,16 @@ pub fn create_from<T: Scalar>(context: Arc<Context>, a: &Operator<T>, numbers: &
     Ok(Operator::new(context, Box::new(body)))
 }
 
+/// Complete factors of a symmetric positive definite matrix, unless they take more than `most` flops.
+pub fn complete_within<T: Scalar>(context: &Arc<Context>, a: &Operator<T>, most: f64) -> Result<Option<Operator<T>>> {
+    let (kind, options) = parse("llt")?;
+    let part = cholesky::Cholesky::within(a, &options, most).map_err(|e| named(kind, e))?;
+    Ok(part.map(|part| {
+        let body = Lagged::new(kind, options::describe(kind, &options), true, a.clone(), Box::new(part));
+        Operator::new(context.clone(), Box::new(body))
+    }))
+}
+
 /// The kind and its options.
 pub fn parse(spec: &str) -> Result<(&'static str, Options)> {
     let blank = |c: char| c.is_whitespace() || c == ',';
