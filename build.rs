@@ -17,6 +17,7 @@ const NOUNS: &[(&str, &str)] = &[
     ("geometry.rs", "What transport costs"),
     ("sinkhorn.rs", "Entropic optimal transport"),
     ("bracket.rs", "What a transport plan gives: bounds, rounding, rows, saved states"),
+    ("line.rs", "Exact transport in one dimension"),
 ];
 
 const HEAD: &str = include_str!("include/reknit.h.head");

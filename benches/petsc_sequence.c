@@ -1,8 +1,11 @@
-/* petsc_sequence.c: a diffusion problem in three dimensions whose coefficients drift from step to step, solved by
- * whatever KSP the options name. For benches/petsc.sh; nothing in it knows of reknit.
+/* petsc_sequence.c: a diffusion problem in three dimensions whose coefficients drift from step to step, or convection and
+ * diffusion in the plane whose wind turns, solved by whatever KSP the options name. For benches/petsc.sh; nothing in it
+ * knows of reknit.
  *
  * Options: -n 40 (points an edge), -steps 20, -drift 0.05 (of the phase of the coefficients, a step), -contrast 4
- * (their logarithm), -wind 0 (nonsymmetric if not 0), -spd true (says MAT_SPD where there is no wind).
+ * (their logarithm), -wind 0 (nonsymmetric if not 0), -spd true (says MAT_SPD where there is no wind); -plane for the wind
+ * that turns, with -diffusion 0.01 and -turn 1/64 (radians a step); -lag 0 (if not 0, the PC is set up every so many
+ * steps). x stays from step to step, for -ksp_initial_guess_nonzero.
  * Prints the iterations of all steps and the largest relative residual of a step. */
 #include <petscksp.h>
 
@@ -45,10 +48,43 @@ static PetscErrorCode assemble(Mat A, PetscReal phase) {
   PetscFunctionReturn(0);
 }
 
+/* -diffusion lap u + v . grad u, upwind, Dirichlet conditions all round. The wind has a part that turns and one that swirls. */
+static PetscErrorCode assemble_plane(Mat A, PetscReal diffusion, PetscReal angle) {
+  PetscInt        first, end;
+  const PetscReal h = 1. / (PetscReal)(n + 1);
+
+  PetscFunctionBegin;
+  PetscCall(MatGetOwnershipRange(A, &first, &end));
+  for (PetscInt row = first; row < end; ++row) {
+    const PetscInt  at[2]    = {row % n, row / n};
+    const PetscInt  apart[2] = {1, n};
+    const PetscReal x = h * ((PetscReal)at[0] + 1), y = h * ((PetscReal)at[1] + 1);
+    const PetscReal swirl[2] = {PetscSinReal(2 * PETSC_PI * y), -PetscSinReal(2 * PETSC_PI * x)};
+    const PetscReal v[2]     = {PetscCosReal(angle) + swirl[0], PetscSinReal(angle) + swirl[1]};
+    PetscScalar     values[5], diagonal = 0;
+    PetscInt        columns[5], count = 0;
+    for (int axis = 0; axis < 2; ++axis) {
+      for (int way = -1; way <= 1; way += 2) {
+        const PetscReal c = diffusion / (h * h) + PetscMax(-way * v[axis], 0) / h;
+        diagonal += c;
+        if (at[axis] + way < 0 || at[axis] + way >= n) continue;
+        columns[count]  = row + way * apart[axis];
+        values[count++] = -c;
+      }
+    }
+    columns[count]  = row;
+    values[count++] = diagonal;
+    PetscCall(MatSetValues(A, 1, &row, count, columns, values, INSERT_VALUES));
+  }
+  PetscCall(MatAssemblyBegin(A, MAT_FINAL_ASSEMBLY));
+  PetscCall(MatAssemblyEnd(A, MAT_FINAL_ASSEMBLY));
+  PetscFunctionReturn(0);
+}
+
 int main(int argc, char **argv) {
-  PetscInt  steps = 20, total = 0;
-  PetscReal drift = 0.05, worst = 0;
-  PetscBool spd = PETSC_TRUE;
+  PetscInt  steps = 20, lag = 0, total = 0, size;
+  PetscReal drift = 0.05, diffusion = 0.01, turn = 1. / 64, worst = 0;
+  PetscBool spd = PETSC_TRUE, plane = PETSC_FALSE;
   Mat       A;
   Vec       b, x, r;
   KSP       ksp;
@@ -60,9 +96,14 @@ int main(int argc, char **argv) {
   PetscCall(PetscOptionsGetReal(NULL, NULL, "-contrast", &contrast, NULL));
   PetscCall(PetscOptionsGetReal(NULL, NULL, "-wind", &wind, NULL));
   PetscCall(PetscOptionsGetBool(NULL, NULL, "-spd", &spd, NULL));
-  PetscCall(MatCreateAIJ(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, n * n * n, n * n * n, 7, NULL, 3, NULL, &A));
+  PetscCall(PetscOptionsGetBool(NULL, NULL, "-plane", &plane, NULL));
+  PetscCall(PetscOptionsGetReal(NULL, NULL, "-diffusion", &diffusion, NULL));
+  PetscCall(PetscOptionsGetReal(NULL, NULL, "-turn", &turn, NULL));
+  PetscCall(PetscOptionsGetInt(NULL, NULL, "-lag", &lag, NULL));
+  size = plane ? n * n : n * n * n;
+  PetscCall(MatCreateAIJ(PETSC_COMM_WORLD, PETSC_DECIDE, PETSC_DECIDE, size, size, 7, NULL, 3, NULL, &A));
   PetscCall(MatSetOption(A, MAT_NEW_NONZERO_ALLOCATION_ERR, PETSC_FALSE));
-  if (spd && wind == 0) PetscCall(MatSetOption(A, MAT_SPD, PETSC_TRUE));
+  if (spd && wind == 0 && !plane) PetscCall(MatSetOption(A, MAT_SPD, PETSC_TRUE));
   PetscCall(MatCreateVecs(A, &x, &b));
   PetscCall(VecDuplicate(b, &r));
   PetscCall(KSPCreate(PETSC_COMM_WORLD, &ksp));
@@ -70,12 +111,17 @@ int main(int argc, char **argv) {
   for (PetscInt step = 0; step < steps; ++step) {
     PetscReal norm, rhs;
     PetscInt  its, first, end;
-    PetscCall(assemble(A, drift * (PetscReal)step));
+    if (plane) PetscCall(assemble_plane(A, diffusion, turn * (PetscReal)step));
+    else PetscCall(assemble(A, drift * (PetscReal)step));
     PetscCall(VecGetOwnershipRange(b, &first, &end));
-    for (PetscInt i = first; i < end; ++i) PetscCall(VecSetValue(b, i, 1 + PetscSinReal(0.001 * (PetscReal)i + 0.4 * (PetscReal)step), INSERT_VALUES));
+    for (PetscInt i = first; i < end; ++i) {
+      const PetscReal source = plane ? 1 : 1 + PetscSinReal(0.001 * (PetscReal)i + 0.4 * (PetscReal)step);
+      PetscCall(VecSetValue(b, i, source, INSERT_VALUES));
+    }
     PetscCall(VecAssemblyBegin(b));
     PetscCall(VecAssemblyEnd(b));
     PetscCall(KSPSetOperators(ksp, A, A));
+    if (lag) PetscCall(KSPSetReusePreconditioner(ksp, step % lag ? PETSC_TRUE : PETSC_FALSE));
     PetscCall(KSPSolve(ksp, b, x));
     PetscCall(KSPGetIterationNumber(ksp, &its));
     total += its;

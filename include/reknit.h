@@ -1470,6 +1470,152 @@ rkn_status rkn_sinkhorn_load(rkn_sinkhorn *s,
                              const void *buf,
                              int64_t len);
 
+/* ---- Exact transport in one dimension -------------------------------------------------------- */
+
+// The exact cost of transport on a line: the least sum of P_ij |x_i - y_j|^p over plans P between the masses a and b. It is the
+// p-th power of the Wasserstein distance; the root is not taken. n + m numbers are sorted; nothing of size n m is formed.
+//
+// n, x: points, in any order, finite. a: their masses, not negative; NULL: equal ones. m, y, b: the same of the other side. a
+// and b have one sum to 1e-8 of it; b is brought to that of a. Equal masses have the sum of the other side, or 1 if both are
+// equal. p: at least 1.
+// cost: written on success only.
+// Errors: RKN_ERR_NULL, RKN_ERR_SIZE (n or m is 0), RKN_ERR_NONFINITE (also a cost that overflows), RKN_ERR_ARGUMENT (p below 1, a
+// negative mass, unequal sums), RKN_ERR_MEMORY.
+// Source: Santambrogio 2015, "Optimal transport for applied mathematicians", chapter 2.
+rkn_status rkn_wasserstein_line(int64_t n,
+                                const double *x,
+                                const double *a,
+                                int64_t m,
+                                const double *y,
+                                const double *b,
+                                double p,
+                                double *cost);
+
+// The plan of rkn_wasserstein_line, which is the same for all p: points are matched in order.
+//
+// n, x, a, m, y, b: as there.
+// rows, columns, masses: room for cap entries: the mass that goes from point rows[k] of x to point columns[k] of y, indices
+// from 0, in the order of the line. There are n + m - 1 entries at most, each positive; points at one place take turns by index.
+// need: gets the number of entries; may be NULL. cap = 0 asks for it alone, if need is given.
+// Errors: as rkn_wasserstein_line; RKN_ERR_SIZE also if cap is too small.
+rkn_status rkn_wasserstein_line_plan(int64_t n,
+                                     const double *x,
+                                     const double *a,
+                                     int64_t m,
+                                     const double *y,
+                                     const double *b,
+                                     int64_t *rows,
+                                     int64_t *columns,
+                                     double *masses,
+                                     int64_t cap,
+                                     int64_t *need);
+
+// The derivatives of the cost of rkn_wasserstein_line.
+//
+// n, x, a, m, y, b, p: as there.
+// cost: gets the cost. gradient_x, gradient_y: n and m numbers, derivatives with respect to the points, those of the cost of
+// the plan that rkn_wasserstein_line_plan delivers. Where the cost has a kink, which is where points of one side with different
+// ways coincide, or x_i = y_j and p = 1, this is one of its one-sided derivatives, and 0 for the pair x_i = y_j.
+// f, g: n and m numbers, derivatives with respect to the masses: a solution of the dual problem, f_i + g_j <= |x_i - y_j|^p, with
+// equality where the plan has mass, and sum a f + sum b g = cost. A constant may be moved from f to g; here both sums
+// are equal. Where sums of masses of both sides coincide, the cost has a kink in the masses, and f, g lie in its middle.
+// Any of the five may be NULL.
+// Errors: as rkn_wasserstein_line.
+// Source: the envelope theorem; Santambrogio 2015, chapters 2 and 7.
+rkn_status rkn_wasserstein_line_gradient(int64_t n,
+                                         const double *x,
+                                         const double *a,
+                                         int64_t m,
+                                         const double *y,
+                                         const double *b,
+                                         double p,
+                                         double *cost,
+                                         double *gradient_x,
+                                         double *gradient_y,
+                                         double *f,
+                                         double *g);
+
+// The exact cost of transport on a circle, where |x_i - y_j| is the shorter way round; otherwise as rkn_wasserstein_line. The
+// work is some log(n m) passes over the sorted points.
+//
+// period: the length of the circle, positive. x, y: places along it, in any turn.
+// n, x, a, m, y, b, p, cost, errors: as rkn_wasserstein_line; RKN_ERR_ARGUMENT also for period.
+// Source: Delon, Salomon, Sobolevski 2010, SIAM J. Appl. Math. 70 (arXiv 0902.3527).
+rkn_status rkn_wasserstein_circle(double period,
+                                  int64_t n,
+                                  const double *x,
+                                  const double *a,
+                                  int64_t m,
+                                  const double *y,
+                                  const double *b,
+                                  double p,
+                                  double *cost);
+
+// The plan of rkn_wasserstein_circle, in the order of the circle from the cut on. It depends on p.
+//
+// period, n, x, a, m, y, b, p: as there. rows, columns, masses, cap, need, errors: as rkn_wasserstein_line_plan.
+rkn_status rkn_wasserstein_circle_plan(double period,
+                                       int64_t n,
+                                       const double *x,
+                                       const double *a,
+                                       int64_t m,
+                                       const double *y,
+                                       const double *b,
+                                       double p,
+                                       int64_t *rows,
+                                       int64_t *columns,
+                                       double *masses,
+                                       int64_t cap,
+                                       int64_t *need);
+
+// The derivatives of the cost of rkn_wasserstein_circle.
+//
+// period, n, x, a, m, y, b, p: as there. cost, gradient_x, gradient_y, f, g, errors: as rkn_wasserstein_line_gradient; there is a
+// kink also where a pair is half a turn apart, and one of its derivatives is delivered.
+rkn_status rkn_wasserstein_circle_gradient(double period,
+                                           int64_t n,
+                                           const double *x,
+                                           const double *a,
+                                           int64_t m,
+                                           const double *y,
+                                           const double *b,
+                                           double p,
+                                           double *cost,
+                                           double *gradient_x,
+                                           double *gradient_y,
+                                           double *f,
+                                           double *g);
+
+// The sliced cost between clouds of points: the mean, over random directions, of the exact cost on a line of their projections
+// (rkn_wasserstein_line; no root is taken).
+//
+// ctx: its threads share the directions; the result does not depend on them.
+// d: coordinates of a point. n, X, ldx: d x n, column-major with leading dimension ldx >= d, a column a point; a: masses. m, Y,
+// ldy, b: the same of the others. All finite; a, b and p as in rkn_wasserstein_line.
+// projections: how many directions, at least 1; uniform on the sphere. seed: which ones, added to the seed of the context:
+// the same for the same seed, and the first of more are those of fewer. For another sample in each step count it up.
+// cost: gets the mean; its standard error falls as 1 / sqrt(projections).
+// gradient_X: gets the derivative of that mean with respect to X, d x n with leading dimension ldgx >= d; NULL if not wanted.
+// Must not overlap X and Y. For the derivative with respect to Y exchange the two sides.
+// Errors: as rkn_wasserstein_line, and RKN_ERR_HANDLE; RKN_ERR_SIZE for d, projections and leading dimensions.
+// Source: Bonneel, Rabin, Peyre, Pfister 2015, J. Math. Imaging Vision 51.
+rkn_status rkn_wasserstein_sliced(const rkn_context *ctx,
+                                  int64_t d,
+                                  int64_t n,
+                                  const double *X,
+                                  int64_t ldx,
+                                  const double *a,
+                                  int64_t m,
+                                  const double *Y,
+                                  int64_t ldy,
+                                  const double *b,
+                                  double p,
+                                  int64_t projections,
+                                  int64_t seed,
+                                  double *cost,
+                                  double *gradient_X,
+                                  int64_t ldgx);
+
 #ifdef __cplusplus
 }
 #endif

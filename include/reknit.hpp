@@ -1760,6 +1760,167 @@ private:
     std::int64_t solves_ = 0;
 };
 
+// ---------------------------------------------------------------- exact transport in one dimension
+
+/* Entries of a plan on a line or circle: masses[k] goes from point rows[k] to point columns[k], indices from 0. */
+struct line_plan {
+    std::vector<std::int64_t> rows, columns;
+    std::vector<double> masses;
+};
+
+/* A cost and its derivatives, with respect to the points x and y and to their masses: f and g are potentials. */
+struct line_gradient {
+    double cost;
+    std::vector<double> x, y, f, g;
+};
+
+namespace detail {
+
+// An array of doubles, or nothing: equal masses.
+template <class V> const double *masses(const char *function, const char *argument, const V &v, std::int64_t count) {
+    static_assert(std::is_same_v<value<const V>, double>, "masses are double");
+    if (std::size(v) == 0) return nullptr;
+    need_size(function, argument, length(v), count);
+    return std::data(v);
+}
+
+// f(n, x, a, m, y, b) of two sets of points.
+template <class X, class Y, class A, class B, class F>
+void with_points(const char *function, const X &x, const Y &y, const A &a, const B &b, F &&f) {
+    static_assert(std::is_same_v<value<const X>, double> && std::is_same_v<value<const Y>, double>, "points are double");
+    const std::int64_t n = length(x), m = length(y);
+    const double *of_x = masses(function, "a", a, n), *of_y = masses(function, "b", b, m);
+    call([&] { return f(n, std::data(x), of_x, m, std::data(y), of_y); });
+}
+
+template <class X, class Y, class A, class B, class F>
+line_plan plan_of(const char *function, const X &x, const Y &y, const A &a, const B &b, F &&f) {
+    line_plan p;
+    const std::size_t most = std::size(x) + std::size(y);
+    p.rows.resize(most), p.columns.resize(most), p.masses.resize(most);
+    std::int64_t need = 0;
+    with_points(function, x, y, a, b, [&](auto... points) {
+        return f(points..., p.rows.data(), p.columns.data(), p.masses.data(), static_cast<std::int64_t>(most), &need);
+    });
+    const std::size_t count = static_cast<std::size_t>(need);
+    p.rows.resize(count), p.columns.resize(count), p.masses.resize(count);
+    return p;
+}
+
+template <class X, class Y, class A, class B, class F>
+line_gradient gradient_of(const char *function, const X &x, const Y &y, const A &a, const B &b, F &&f) {
+    const std::size_t n = std::size(x), m = std::size(y);
+    line_gradient d{0, std::vector<double>(n), std::vector<double>(m), std::vector<double>(n), std::vector<double>(m)};
+    with_points(function, x, y, a, b, [&](auto... points) {
+        return f(points..., &d.cost, d.x.data(), d.y.data(), d.f.data(), d.g.data());
+    });
+    return d;
+}
+
+// Points, a column each.
+template <class V> auto points_of(V &v) {
+    static_assert(in_memory<V>, "an expression has no elements in memory: evaluate it into a variable first");
+    static_assert(is_block<V>, "several points are rkn::columns, or a matrix that rkn::matrix_view knows");
+    if constexpr (is_columns<std::remove_cv_t<V>>::value) {
+        return v;
+    } else {
+        return matrix_view<std::remove_cv_t<V>>::of(v);
+    }
+}
+
+// f(d, n, x, ldx, a, m, y, ldy, b) of two clouds.
+template <class X, class Y, class A, class B, class F>
+void with_clouds(const char *function, const X &x, const Y &y, const A &a, const B &b, F &&f) {
+    const auto cx = points_of(x);
+    const auto cy = points_of(y);
+    static_assert(std::is_same_v<std::remove_cv_t<std::remove_pointer_t<decltype(cx.data())>>, double> &&
+                      std::is_same_v<std::remove_cv_t<std::remove_pointer_t<decltype(cy.data())>>, double>,
+                  "points are double");
+    need_size(function, "y", cy.rows(), cx.rows());
+    const double *of_x = masses(function, "a", a, cx.cols()), *of_y = masses(function, "b", b, cy.cols());
+    call([&] { return f(cx.rows(), cx.cols(), cx.data(), cx.ld(), of_x, cy.cols(), cy.data(), cy.ld(), of_y); });
+}
+
+}    // namespace detail
+
+/* The least sum of P_ij |x_i - y_j|^p over plans between points on a line, in any order; no root is taken. a, b: masses of one
+   sum; {} for equal ones. */
+template <class X, class Y, class A = span<const double>, class B = span<const double>>
+double wasserstein_line(const X &x, const Y &y, double p = 2, const A &a = {}, const B &b = {}) {
+    double cost = 0;
+    detail::with_points("wasserstein_line", x, y, a, b,
+                        [&](auto... points) { return rkn_wasserstein_line(points..., p, &cost); });
+    return cost;
+}
+
+/* Its plan, the same for all p: at most n + m - 1 entries. */
+template <class X, class Y, class A = span<const double>, class B = span<const double>>
+line_plan wasserstein_line_plan(const X &x, const Y &y, const A &a = {}, const B &b = {}) {
+    return detail::plan_of("wasserstein_line_plan", x, y, a, b,
+                           [&](auto... all) { return rkn_wasserstein_line_plan(all...); });
+}
+
+/* Its derivatives; f_i + g_j <= |x_i - y_j|^p, with equality where the plan has mass. */
+template <class X, class Y, class A = span<const double>, class B = span<const double>>
+line_gradient wasserstein_line_gradient(const X &x, const Y &y, double p = 2, const A &a = {}, const B &b = {}) {
+    return detail::gradient_of("wasserstein_line_gradient", x, y, a, b,
+                               [&](auto n, auto px, auto pa, auto m, auto py, auto pb, auto... out) {
+                                   return rkn_wasserstein_line_gradient(n, px, pa, m, py, pb, p, out...);
+                               });
+}
+
+/* The same on a circle of length period, where the shorter way round counts; places in any turn. The plan depends on p. */
+template <class X, class Y, class A = span<const double>, class B = span<const double>>
+double wasserstein_circle(double period, const X &x, const Y &y, double p = 2, const A &a = {}, const B &b = {}) {
+    double cost = 0;
+    detail::with_points("wasserstein_circle", x, y, a, b,
+                        [&](auto... points) { return rkn_wasserstein_circle(period, points..., p, &cost); });
+    return cost;
+}
+template <class X, class Y, class A = span<const double>, class B = span<const double>>
+line_plan wasserstein_circle_plan(double period, const X &x, const Y &y, double p = 2, const A &a = {}, const B &b = {}) {
+    return detail::plan_of("wasserstein_circle_plan", x, y, a, b,
+                           [&](auto n, auto px, auto pa, auto m, auto py, auto pb, auto... out) {
+                               return rkn_wasserstein_circle_plan(period, n, px, pa, m, py, pb, p, out...);
+                           });
+}
+template <class X, class Y, class A = span<const double>, class B = span<const double>>
+line_gradient wasserstein_circle_gradient(double period, const X &x, const Y &y, double p = 2, const A &a = {},
+                                          const B &b = {}) {
+    return detail::gradient_of("wasserstein_circle_gradient", x, y, a, b,
+                               [&](auto n, auto px, auto pa, auto m, auto py, auto pb, auto... out) {
+                                   return rkn_wasserstein_circle_gradient(period, n, px, pa, m, py, pb, p, out...);
+                               });
+}
+
+/* The mean over random directions of the cost on a line of the projections of x and y: rkn::columns of double, a column a
+   point. The same seed gives the same directions, whatever the threads of ctx. */
+template <class X, class Y, class A = span<const double>, class B = span<const double>>
+double wasserstein_sliced(const X &x, const Y &y, std::int64_t projections, double p = 2, std::int64_t seed = 0,
+                          const A &a = {}, const B &b = {}, context_ref ctx = {}) {
+    double cost = 0;
+    detail::with_clouds("wasserstein_sliced", x, y, a, b, [&](auto... clouds) {
+        return rkn_wasserstein_sliced(ctx.get(), clouds..., p, projections, seed, &cost, nullptr, 0);
+    });
+    return cost;
+}
+
+/* That, and its derivative with respect to x into gradient: rkn::columns of the shape of x. */
+template <class X, class Y, class G, class A = span<const double>, class B = span<const double>>
+double wasserstein_sliced_gradient(const X &x, const Y &y, G &&gradient, std::int64_t projections, double p = 2,
+                                   std::int64_t seed = 0, const A &a = {}, const B &b = {}, context_ref ctx = {}) {
+    const auto cx = detail::points_of(x);
+    const auto cg = detail::points_of(gradient);
+    static_assert(std::is_same_v<std::remove_pointer_t<decltype(cg.data())>, double>, "gradient is double and written to");
+    detail::need_size("wasserstein_sliced_gradient", "gradient", cg.rows(), cx.rows());
+    detail::need_size("wasserstein_sliced_gradient", "gradient", cg.cols(), cx.cols());
+    double cost = 0;
+    detail::with_clouds("wasserstein_sliced_gradient", x, y, a, b, [&](auto... clouds) {
+        return rkn_wasserstein_sliced(ctx.get(), clouds..., p, projections, seed, &cost, cg.data(), cg.ld());
+    });
+    return cost;
+}
+
 }    // namespace rkn
 
 #endif

@@ -39,7 +39,7 @@ POINTEES = {"void": "Cvoid", "char": "UInt8", "uint8_t": "UInt8"}
 # What a field of a struct may point to.
 FIELDS = {"void", "double"}
 # Integer results that are arrays; all others are single numbers.
-ARRAYS = {"order", "iterations", "statuses", "rowptr", "colind"}
+ARRAYS = {"order", "iterations", "statuses", "rowptr", "colind", "rows", "columns"}
 JULIA_WORDS = {
     "abstract", "baremodule", "begin", "break", "catch", "const", "continue", "do", "else", "elseif", "end",
     "export", "false", "finally", "for", "function", "global", "if", "import", "in", "isa", "let", "local",

@@ -20,6 +20,7 @@ mod helper;
 pub mod krylov;
 pub mod learned;
 pub mod library;
+pub mod line;
 pub mod operator;
 pub mod reverse;
 pub mod sequence;

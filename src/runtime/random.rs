@@ -9,6 +9,8 @@ pub mod streams {
     pub const SPECTRUM: u64 = 1;
     pub const SYMMETRY: u64 = 2;
     pub const SHADOW: u64 = 3;
+    pub const CIRCLE: u64 = 4;
+    pub const DIRECTIONS: u64 = 5;
 }
 
 pub struct Stream {

@@ -7,16 +7,19 @@
 mod anderson;
 pub mod bracket;
 pub mod divergence;
+pub mod circle;
 pub mod dual;
 mod factor;
 mod gap;
 pub mod geometry;
+pub mod line;
 mod newton;
 pub mod options;
 mod path;
 mod relaxed;
 mod saved;
 mod scaling;
+pub mod sliced;
 mod sns;
 mod values;
 

@@ -21,5 +21,9 @@ module reknit
   use reknit_krylov, only: rkn_krylov_t
   use reknit_sequence, only: rkn_sequence_order => sequence_order, rkn_sequence_length => sequence_length
   use reknit_sinkhorn, only: rkn_geometry_t, rkn_sinkhorn_t
+  use reknit_line, only: rkn_wasserstein_line => wasserstein_line, rkn_wasserstein_line_plan => wasserstein_line_plan, &
+      rkn_wasserstein_line_gradient => wasserstein_line_gradient, rkn_wasserstein_circle => wasserstein_circle, &
+      rkn_wasserstein_circle_plan => wasserstein_circle_plan, rkn_wasserstein_sliced => wasserstein_sliced, &
+      rkn_wasserstein_circle_gradient => wasserstein_circle_gradient
   implicit none
 end module reknit

@@ -1151,6 +1151,121 @@ module reknit_c
       integer(c_int64_t), value :: len
       integer(c_int32_t) :: rkn_sinkhorn_load
     end function rkn_sinkhorn_load
+    function rkn_wasserstein_line(n, x, a, m, y, b, p, cost) bind(c, name="rkn_wasserstein_line")
+      import
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: x
+      type(c_ptr), value :: a
+      integer(c_int64_t), value :: m
+      type(c_ptr), value :: y
+      type(c_ptr), value :: b
+      real(c_double), value :: p
+      type(c_ptr), value :: cost
+      integer(c_int32_t) :: rkn_wasserstein_line
+    end function rkn_wasserstein_line
+    function rkn_wasserstein_line_plan(n, x, a, m, y, b, rows, columns, masses, cap, &
+        need) bind(c, name="rkn_wasserstein_line_plan")
+      import
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: x
+      type(c_ptr), value :: a
+      integer(c_int64_t), value :: m
+      type(c_ptr), value :: y
+      type(c_ptr), value :: b
+      integer(c_int64_t), intent(inout), optional :: rows(*)
+      integer(c_int64_t), intent(inout), optional :: columns(*)
+      type(c_ptr), value :: masses
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_wasserstein_line_plan
+    end function rkn_wasserstein_line_plan
+    function rkn_wasserstein_line_gradient(n, x, a, m, y, b, p, cost, gradient_x, gradient_y, f, &
+        g) bind(c, name="rkn_wasserstein_line_gradient")
+      import
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: x
+      type(c_ptr), value :: a
+      integer(c_int64_t), value :: m
+      type(c_ptr), value :: y
+      type(c_ptr), value :: b
+      real(c_double), value :: p
+      type(c_ptr), value :: cost
+      type(c_ptr), value :: gradient_x
+      type(c_ptr), value :: gradient_y
+      type(c_ptr), value :: f
+      type(c_ptr), value :: g
+      integer(c_int32_t) :: rkn_wasserstein_line_gradient
+    end function rkn_wasserstein_line_gradient
+    function rkn_wasserstein_circle(period, n, x, a, m, y, b, p, cost) bind(c, name="rkn_wasserstein_circle")
+      import
+      real(c_double), value :: period
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: x
+      type(c_ptr), value :: a
+      integer(c_int64_t), value :: m
+      type(c_ptr), value :: y
+      type(c_ptr), value :: b
+      real(c_double), value :: p
+      type(c_ptr), value :: cost
+      integer(c_int32_t) :: rkn_wasserstein_circle
+    end function rkn_wasserstein_circle
+    function rkn_wasserstein_circle_plan(period, n, x, a, m, y, b, p, rows, columns, masses, cap, &
+        need) bind(c, name="rkn_wasserstein_circle_plan")
+      import
+      real(c_double), value :: period
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: x
+      type(c_ptr), value :: a
+      integer(c_int64_t), value :: m
+      type(c_ptr), value :: y
+      type(c_ptr), value :: b
+      real(c_double), value :: p
+      integer(c_int64_t), intent(inout), optional :: rows(*)
+      integer(c_int64_t), intent(inout), optional :: columns(*)
+      type(c_ptr), value :: masses
+      integer(c_int64_t), value :: cap
+      integer(c_int64_t), intent(inout), optional :: need
+      integer(c_int32_t) :: rkn_wasserstein_circle_plan
+    end function rkn_wasserstein_circle_plan
+    function rkn_wasserstein_circle_gradient(period, n, x, a, m, y, b, p, cost, gradient_x, gradient_y, f, &
+        g) bind(c, name="rkn_wasserstein_circle_gradient")
+      import
+      real(c_double), value :: period
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: x
+      type(c_ptr), value :: a
+      integer(c_int64_t), value :: m
+      type(c_ptr), value :: y
+      type(c_ptr), value :: b
+      real(c_double), value :: p
+      type(c_ptr), value :: cost
+      type(c_ptr), value :: gradient_x
+      type(c_ptr), value :: gradient_y
+      type(c_ptr), value :: f
+      type(c_ptr), value :: g
+      integer(c_int32_t) :: rkn_wasserstein_circle_gradient
+    end function rkn_wasserstein_circle_gradient
+    function rkn_wasserstein_sliced(ctx, d, n, X, ldx, a, m, Y, ldy, b, p, projections, seed, cost, &
+        gradient_X, ldgx) bind(c, name="rkn_wasserstein_sliced")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: d
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: X
+      integer(c_int64_t), value :: ldx
+      type(c_ptr), value :: a
+      integer(c_int64_t), value :: m
+      type(c_ptr), value :: Y
+      integer(c_int64_t), value :: ldy
+      type(c_ptr), value :: b
+      real(c_double), value :: p
+      integer(c_int64_t), value :: projections
+      integer(c_int64_t), value :: seed
+      type(c_ptr), value :: cost
+      type(c_ptr), value :: gradient_X
+      integer(c_int64_t), value :: ldgx
+      integer(c_int32_t) :: rkn_wasserstein_sliced
+    end function rkn_wasserstein_sliced
   end interface
 
 end module reknit_c

@@ -32,6 +32,9 @@ export set_log!, set_reduce!, interrupt!
 export start!, start_prepare!, next!, cancel!, set_reduce_request!
 export sequence_order, sequence_length
 export Geometry, Sinkhorn, TransportStats, potentials, plan_apply, plan_apply!, plan_sparse
+export wasserstein_line, wasserstein_line_plan, wasserstein_line_gradient
+export wasserstein_circle, wasserstein_circle_plan, wasserstein_circle_gradient
+export wasserstein_sliced, wasserstein_sliced_gradient
 export ReknitKrylov
 
 include("libreknit.jl")
@@ -51,6 +54,7 @@ include("hooks.jl")
 include("reverse.jl")
 include("sequence.jl")
 include("transport.jl")
+include("line.jl")
 include("linearsolve.jl")
 
 function __init__()

@@ -525,4 +525,38 @@ rkn_sinkhorn_save(s, buf, cap, need) =
 rkn_sinkhorn_load(s, buf, len) =
     ccall((:rkn_sinkhorn_load, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Int64), s, buf, len)
 
+rkn_wasserstein_line(n, x, a, m, y, b, p, cost) =
+    ccall((:rkn_wasserstein_line, LIBRARY), Int32, (Int64, Ptr{Float64}, Ptr{Float64}, Int64, Ptr{Float64},
+        Ptr{Float64}, Float64, Ptr{Float64}), n, x, a, m, y, b, p, cost)
+
+rkn_wasserstein_line_plan(n, x, a, m, y, b, rows, columns, masses, cap, need) =
+    ccall((:rkn_wasserstein_line_plan, LIBRARY), Int32, (Int64, Ptr{Float64}, Ptr{Float64}, Int64,
+        Ptr{Float64}, Ptr{Float64}, Ptr{Int64}, Ptr{Int64}, Ptr{Float64}, Int64, Ptr{Int64}), n, x, a, m, y,
+        b, rows, columns, masses, cap, need)
+
+rkn_wasserstein_line_gradient(n, x, a, m, y, b, p, cost, gradient_x, gradient_y, f, g) =
+    ccall((:rkn_wasserstein_line_gradient, LIBRARY), Int32, (Int64, Ptr{Float64}, Ptr{Float64}, Int64,
+        Ptr{Float64}, Ptr{Float64}, Float64, Ptr{Float64}, Ptr{Float64}, Ptr{Float64}, Ptr{Float64},
+        Ptr{Float64}), n, x, a, m, y, b, p, cost, gradient_x, gradient_y, f, g)
+
+rkn_wasserstein_circle(period, n, x, a, m, y, b, p, cost) =
+    ccall((:rkn_wasserstein_circle, LIBRARY), Int32, (Float64, Int64, Ptr{Float64}, Ptr{Float64}, Int64,
+        Ptr{Float64}, Ptr{Float64}, Float64, Ptr{Float64}), period, n, x, a, m, y, b, p, cost)
+
+rkn_wasserstein_circle_plan(period, n, x, a, m, y, b, p, rows, columns, masses, cap, need) =
+    ccall((:rkn_wasserstein_circle_plan, LIBRARY), Int32, (Float64, Int64, Ptr{Float64}, Ptr{Float64}, Int64,
+        Ptr{Float64}, Ptr{Float64}, Float64, Ptr{Int64}, Ptr{Int64}, Ptr{Float64}, Int64, Ptr{Int64}),
+        period, n, x, a, m, y, b, p, rows, columns, masses, cap, need)
+
+rkn_wasserstein_circle_gradient(period, n, x, a, m, y, b, p, cost, gradient_x, gradient_y, f, g) =
+    ccall((:rkn_wasserstein_circle_gradient, LIBRARY), Int32, (Float64, Int64, Ptr{Float64}, Ptr{Float64},
+        Int64, Ptr{Float64}, Ptr{Float64}, Float64, Ptr{Float64}, Ptr{Float64}, Ptr{Float64}, Ptr{Float64},
+        Ptr{Float64}), period, n, x, a, m, y, b, p, cost, gradient_x, gradient_y, f, g)
+
+rkn_wasserstein_sliced(ctx, d, n, X, ldx, a, m, Y, ldy, b, p, projections, seed, cost, gradient_X, ldgx) =
+    ccall((:rkn_wasserstein_sliced, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64,
+        Ptr{Float64}, Int64, Ptr{Float64}, Int64, Ptr{Float64}, Float64, Int64, Int64, Ptr{Float64},
+        Ptr{Float64}, Int64), ctx, d, n, X, ldx, a, m, Y, ldy, b, p, projections, seed, cost, gradient_X,
+        ldgx)
+
 end
