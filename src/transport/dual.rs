@@ -13,7 +13,7 @@
 
 use super::geometry::{Costs, Geometry, Rows};
 use super::relaxed::Relaxed;
-use crate::linalg::simd::exp::{dot_single, exp_list, exp_row, exp_row_single};
+use crate::linalg::simd::exp::{add_rows_single, dot_single, dots_single, exp_list, exp_row, exp_row_single, TOGETHER};
 use crate::runtime::{memory, Error, Pool, Result};
 
 /// Sums of a row beyond these are taken again, with the row's largest entry as the unit.
@@ -119,6 +119,15 @@ impl Kept {
         self.ptr.push(self.p.len());
     }
 
+    /// Entries of a row and those after it, where all of them are dense and none is empty.
+    pub fn together(&self, r: usize) -> Option<[&[f32]; TOGETHER]> {
+        if !self.is_dense || r + TOGETHER > self.rows.len() {
+            return None;
+        }
+        let rows: [&[f32]; TOGETHER] = std::array::from_fn(|l| &self.p[self.ptr[r + l]..self.ptr[r + l + 1]]);
+        rows.iter().all(|row| !row.is_empty()).then_some(rows)
+    }
+
     /// Columns (none if the row is dense) and entries of a row.
     pub fn row(&self, r: usize) -> (&[u32], &[f32]) {
         let range = self.ptr[r]..self.ptr[r + 1];
@@ -173,8 +182,9 @@ pub struct Dual<'a> {
     total: f64,
     /// F at the last pass.
     pub value: f64,
-    /// <C, P> at the last pass that took it.
+    /// <C, P> at the last pass, if that took it.
     pub cost: f64,
+    pub has_cost: bool,
     /// 1 / eps.
     pub scale: f64,
     parts: Vec<Part>,
@@ -234,6 +244,7 @@ impl<'a> Dual<'a> {
             columns: memory::filled(m, 0.0, WHAT)?,
             value: 0.0,
             cost: 0.0,
+            has_cost: false,
             scale: 0.0,
             parts,
             active: None,
@@ -357,7 +368,8 @@ impl<'a> Dual<'a> {
 
     /// Rows exact; sums of columns, the value of F, and what `take` wants.
     pub fn pass(&mut self, take: Take) -> Result<()> {
-        if matches!(take, Take::Cost) {
+        self.has_cost = matches!(take, Take::Cost);
+        if self.has_cost {
             self.deactivate();
         }
         let is_listed = self.is_listed();
@@ -618,19 +630,11 @@ impl Part {
         let Part { kept, columns, dual, first, phi, .. } = self;
         columns.fill(0.0);
         *dual = 0.0;
-        for r in 0..kept.rows.len() {
-            let range = kept.ptr[r]..kept.ptr[r + 1];
-            let row = Row { r, a: a[*first + r], log_a: log_a[*first + r], at };
-            let p = &kept.p[range.clone()];
-            if row.a == 0.0 || p.is_empty() {
-                continue;
-            }
-            let idx = if kept.is_dense { &[][..] } else { &kept.idx[range] };
-            let sum = match kept.is_dense {
-                true => dot_single(p, tilt),
-                false => idx.iter().zip(p).map(|(j, v)| *v as f64 * tilt[*j as usize]).sum(),
-            };
-            let weight = if at.is_exact() {
+        let row_of = |r: usize| Row { r, a: a[*first + r], log_a: log_a[*first + r], at };
+        let mut settle = |kept: &mut Kept, r: usize, sum: f64| {
+            let row = row_of(r);
+            kept.rows[r] = sum;
+            kept.weights[r] = if at.is_exact() {
                 let weight = row.a / sum;
                 *dual += row.a * weight.ln();
                 weight
@@ -640,13 +644,34 @@ impl Part {
                 *dual += row.value(now) - row.value(phi[r]);
                 row.mass(now) / sum
             };
-            kept.rows[r] = sum;
-            kept.weights[r] = weight;
-            if kept.is_dense {
-                add_single(p, weight, columns);
-            } else {
-                idx.iter().zip(p).for_each(|(j, v)| columns[*j as usize] += weight * *v as f64);
+            kept.weights[r]
+        };
+        let mut r = 0;
+        while r < kept.rows.len() {
+            if let Some(sums) = kept.together(r).map(|four| dots_single(four, tilt)) {
+                let mut weights = sums;
+                weights.iter_mut().enumerate().for_each(|(l, weight)| *weight = settle(kept, r + l, *weight));
+                if let Some(four) = kept.together(r) {
+                    add_rows_single(four, weights, None, columns);
+                }
+                r += TOGETHER;
+                continue;
             }
+            let (idx, p) = kept.row(r);
+            if row_of(r).a > 0.0 && !p.is_empty() {
+                let sum = match kept.is_dense {
+                    true => dot_single(p, tilt),
+                    false => idx.iter().zip(p).map(|(j, v)| *v as f64 * tilt[*j as usize]).sum(),
+                };
+                let weight = settle(kept, r, sum);
+                let (idx, p) = kept.row(r);
+                if kept.is_dense {
+                    add_single(p, weight, columns);
+                } else {
+                    idx.iter().zip(p).for_each(|(j, v)| columns[*j as usize] += weight * *v as f64);
+                }
+            }
+            r += 1;
         }
     }
 

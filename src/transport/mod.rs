@@ -272,7 +272,9 @@ impl Sinkhorn {
         target: f64,
         started: Instant,
     ) -> Result<Outcome> {
-        dual.pass(Take::Cost)?;
+        if !dual.has_cost {
+            dual.pass(Take::Cost)?;
+        }
         let Problem { plain, mass, .. } = problem;
         let mass = *mass;
         let error = dual.error();

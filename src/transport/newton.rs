@@ -12,7 +12,7 @@
 
 use super::dual::{Dual, Kept};
 use super::factor::Factor;
-use crate::linalg::simd::exp::dot_single;
+use crate::linalg::simd::exp::{add_rows_single, dot_single, dots_single, TOGETHER};
 use crate::runtime::{memory, Context, Result};
 use std::sync::Arc;
 
@@ -215,14 +215,24 @@ fn laplacian_diagonal(kept: &Kept, tau: f64, tilt: &[f64], out: &mut [f64]) {
 
 /// The product with x; `tilted` is x with the tilt of the columns, which is left out of the result.
 fn laplacian(kept: &Kept, tau: f64, x: &[f64], tilted: &[f64], out: &mut [f64]) {
-    for (r, (sum, weight)) in kept.rows.iter().zip(&kept.weights).enumerate() {
+    let mut r = 0;
+    while r < kept.rows.len() {
+        let (sum, weight) = (kept.rows[r], kept.weights[r]);
+        if let Some(four) = kept.together(r) {
+            let mut means = dots_single(four, tilted);
+            means.iter_mut().zip(&kept.rows[r..]).for_each(|(mean, sum)| *mean *= tau / sum);
+            add_rows_single(four, std::array::from_fn(|l| kept.weights[r + l]), Some((x, means)), out);
+            r += TOGETHER;
+            continue;
+        }
         let (idx, p) = kept.row(r);
         if kept.is_dense && !p.is_empty() {
-            add_differences(p, *weight, tau * dot_single(p, tilted) / sum, x, out);
+            add_differences(p, weight, tau * dot_single(p, tilted) / sum, x, out);
         } else {
             let mean = tau * idx.iter().zip(p).map(|(j, v)| *v as f64 * tilted[*j as usize]).sum::<f64>() / sum;
             idx.iter().zip(p).for_each(|(j, v)| out[*j as usize] += weight * *v as f64 * (x[*j as usize] - mean));
         }
+        r += 1;
     }
 }
 

@@ -58,8 +58,38 @@ pub fn dot_single(e: &[f32], p: &[f64]) -> f64 {
     e.iter().zip(p).map(|(e, p)| *e as f64 * p).sum()
 }
 
+/// Rows of single precision that are gone through together, so that what they meet is read once for all of them.
+pub const TOGETHER: usize = 4;
+
+/// The sums of e_j p_j for each row.
+pub fn dots_single(e: [&[f32]; TOGETHER], p: &[f64]) -> [f64; TOGETHER] {
+    assert!(e.iter().all(|e| e.len() == p.len()));
+    #[cfg(target_arch = "x86_64")]
+    if x86::usable() {
+        // SAFETY: the machine has the instructions, the lengths agree.
+        return unsafe { x86::dots_single(e, p) };
+    }
+    e.map(|e| e.iter().zip(p).map(|(e, p)| *e as f64 * p).sum())
+}
+
+/// q_j += sum over rows of w e_j (x_j - t), or of w e_j where there is no x.
+pub fn add_rows_single(e: [&[f32]; TOGETHER], w: [f64; TOGETHER], x: Option<(&[f64], [f64; TOGETHER])>, q: &mut [f64]) {
+    assert!(e.iter().all(|e| e.len() == q.len()) && x.is_none_or(|(x, _)| x.len() == q.len()));
+    #[cfg(target_arch = "x86_64")]
+    if x86::usable() {
+        // SAFETY: as above.
+        return unsafe { x86::add_rows_single(e, w, x, q) };
+    }
+    for (j, q) in q.iter_mut().enumerate() {
+        for (l, (e, w)) in e.iter().zip(w).enumerate() {
+            *q += w * e[j] as f64 * x.map_or(1.0, |(x, t)| x[j] - t[l]);
+        }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    use super::TOGETHER;
     use std::arch::x86_64::*;
 
     pub fn usable() -> bool {
@@ -220,6 +250,54 @@ mod x86 {
         }
         (whole..n).fold(sum(sums), |total, j| total + e[j] as f64 * p[j])
     }
+
+    /// # Safety
+    /// AVX2 and FMA; lengths agree.
+    #[target_feature(enable = "avx2,fma")]
+    pub unsafe fn dots_single(e: [&[f32]; TOGETHER], p: &[f64]) -> [f64; TOGETHER] {
+        let (n, whole) = (p.len(), p.len() / 8 * 8);
+        let mut sums = [[_mm256_setzero_pd(); 2]; TOGETHER];
+        for i in (0..whole).step_by(8) {
+            for half in 0..2 {
+                let j = i + 4 * half;
+                let p = _mm256_loadu_pd(p.as_ptr().add(j));
+                for (e, sums) in e.iter().zip(&mut sums) {
+                    sums[half] = _mm256_fmadd_pd(_mm256_cvtps_pd(_mm_loadu_ps(e.as_ptr().add(j))), p, sums[half]);
+                }
+            }
+        }
+        let zero = _mm256_setzero_pd();
+        let mut totals = sums.map(|[a, b]| sum([a, b, zero, zero]));
+        for j in whole..n {
+            totals.iter_mut().zip(e).for_each(|(total, e)| *total += e[j] as f64 * p[j]);
+        }
+        totals
+    }
+
+    /// # Safety
+    /// AVX2 and FMA; lengths agree.
+    #[target_feature(enable = "avx2,fma")]
+    pub unsafe fn add_rows_single(e: [&[f32]; TOGETHER], w: [f64; TOGETHER], x: Option<(&[f64], [f64; TOGETHER])>, q: &mut [f64]) {
+        let (n, whole) = (q.len(), q.len() / 4 * 4);
+        let wide = w.map(|w| _mm256_set1_pd(w));
+        let least = x.map(|(x, t)| (x, t.map(|t| _mm256_set1_pd(t))));
+        for j in (0..whole).step_by(4) {
+            let mut sum = _mm256_loadu_pd(q.as_ptr().add(j));
+            for l in 0..TOGETHER {
+                let e = _mm256_mul_pd(wide[l], _mm256_cvtps_pd(_mm_loadu_ps(e[l].as_ptr().add(j))));
+                sum = match least {
+                    Some((x, t)) => _mm256_fmadd_pd(e, _mm256_sub_pd(_mm256_loadu_pd(x.as_ptr().add(j)), t[l]), sum),
+                    None => _mm256_add_pd(e, sum),
+                };
+            }
+            _mm256_storeu_pd(q.as_mut_ptr().add(j), sum);
+        }
+        for j in whole..n {
+            for l in 0..TOGETHER {
+                q[j] += w[l] * e[l][j] as f64 * x.map_or(1.0, |(x, t)| x[j] - t[l]);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -251,6 +329,15 @@ mod tests {
                     let sum = exp_row_single(&c, &h, s, f, &mut single);
                     assert!(single.iter().zip(&e).all(|(a, b)| (*a as f64 - b).abs() <= 3e-7 * b));
                     assert!((sum - total).abs() <= 1e-6 * total);
+                    let (four, w, t) = ([&single[..]; TOGETHER], [0.3, -1.0, 2.0, 0.5], [0.1, 0.2, -0.4, 0.0]);
+                    let plain = |w: f64, t: f64, j: usize| w * single[j] as f64 * (h[j] - t);
+                    let mut q = vec![0.25; n];
+                    add_rows_single(four, w, Some((&h, t)), &mut q);
+                    assert!((0..n).all(|j| (q[j] - 0.25 - (0..4).map(|l| plain(w[l], t[l], j)).sum::<f64>()).abs() < 1e-12));
+                    q.fill(0.5);
+                    add_rows_single(four, w, None, &mut q);
+                    assert!((0..n).all(|j| (q[j] - 0.5 - 1.8 * single[j] as f64).abs() < 1e-12));
+                    assert!(dots_single(four, &h).iter().all(|dot| (dot - dot_single(&single, &h)).abs() < 1e-12));
                     assert!((dot_single(&single, &h) - single.iter().zip(&h).map(|(a, b)| *a as f64 * b).sum::<f64>()).abs() < 1e-12);
                 }
             }
