@@ -517,7 +517,7 @@ impl<'a> Dual<'a> {
         Ok(())
     }
 
-    /// Share of entries above `above` a_i, from a sample of rows.
+    /// Share of entries above `above` times their row's sum, at the present gamma, from a sample of rows.
     pub fn density(&mut self, above: f64) -> Result<f64> {
         const SAMPLE: usize = 16;
         let step = (self.geometry.n / SAMPLE).max(1);
@@ -525,10 +525,12 @@ impl<'a> Dual<'a> {
         let rows = self.geometry.rows();
         for part in &mut self.parts {
             for r in (0..part.phi.len()).step_by(step) {
-                let i = part.first + r;
-                let low = above.ln() + self.log_a[i] - part.phi[r];
-                let row = rows.row(i, &mut part.room)?;
-                count += row.iter().zip(&self.gamma).filter(|(c, g)| **g - self.scale * **c > low).count();
+                let row = rows.row(part.first + r, &mut part.room)?;
+                let highest = row.iter().zip(&self.gamma).fold(f64::NEG_INFINITY, |t, (c, g)| t.max(g - self.scale * c));
+                if highest.is_finite() {
+                    let total = exp_row(row, &self.gamma, self.scale, -highest, &mut part.e);
+                    count += part.e.iter().filter(|e| **e > above * total).count();
+                }
                 all += row.len();
             }
         }

@@ -38,6 +38,7 @@ const RESCUES: usize = 12;
 /// Shares of all entries that may be listed as active, with their costs, and kept with their columns.
 const MOST_ACTIVE: f64 = 0.2;
 const MOST_KEPT: f64 = 0.4;
+const MARGIN: f64 = 30.0;
 /// Entries that a geometry without a matrix may store all the same.
 const ROOM: f64 = 2e6;
 
@@ -45,7 +46,7 @@ pub fn solve(dual: &mut Dual, epsilon: f64, start: Option<Vec<f64>>, target: f64
     let m = dual.geometry.m;
     let most = dual.geometry.scale()?.max;
     let room = || memory::filled(m, 0.0, "potentials");
-    let mut path = Path { newton: Newton::new(&watch.setup.context, m)?, old: room()?, columns: room()?, levels: 0, caution: 1.0, failures: 0, is_dense: start.is_none() };
+    let mut path = Path { newton: Newton::new(&watch.setup.context, m)?, old: room()?, columns: room()?, levels: 0, caution: 1.0, failures: 0 };
     let (mut g, mut before) = match start {
         Some(g) => {
             // Close to the solution there is nothing to walk down.
@@ -83,8 +84,6 @@ pub fn solve(dual: &mut Dual, epsilon: f64, start: Option<Vec<f64>>, target: f64
 
 struct Path {
     newton: Newton,
-    /// Whether the plan of the last level had too many entries to list.
-    is_dense: bool,
     /// Where a step begins.
     old: Vec<f64>,
     columns: Vec<f64>,
@@ -101,13 +100,15 @@ impl Path {
         self.failures = 0;
         watch.setup.report.borrow_mut().levels = self.levels;
         dual.set_epsilon(epsilon, g);
-        if self.is_dense && self.keeps_all(dual) {
+        let mut is_listed = !self.keeps_all(dual) || dual.density((-depth(dual, goal)).exp())? <= MOST_ACTIVE;
+        if is_listed {
+            dual.pass(Take::Roughly)?;
+            is_listed = self.list(dual, goal)?;
+        }
+        if !is_listed && self.keeps_all(dual) {
             if let Some(outcome) = self.kernel_level(dual, goal, watch)? {
                 return Ok(Some(outcome));
             }
-        } else {
-            dual.pass(Take::Roughly)?;
-            self.list(dual, goal)?;
         }
         let mut is_exact = false;
         for warmup in 0..WARMUP + STEPS {
@@ -149,7 +150,7 @@ impl Path {
                 return Ok(Some(watch.stagnates()));
             }
             if error <= goal && (!is_rough || goal > SINGLE) {
-                return self.converged(dual);
+                return Ok(Some(Outcome::Converged));
             }
             if error > 0.5 * last {
                 break;
@@ -165,7 +166,7 @@ impl Path {
             }
             expected = dual.error();
             if expected <= goal && goal > SINGLE {
-                return self.converged(dual);
+                return Ok(Some(Outcome::Converged));
             }
         }
         dual.pass(Take::Sums)?;
@@ -173,18 +174,11 @@ impl Path {
         Ok(None)
     }
 
-    fn converged(&mut self, dual: &mut Dual) -> Result<Option<Outcome>> {
-        self.is_dense = dual.density(1e-9)? > MOST_ACTIVE;
-        Ok(Some(Outcome::Converged))
-    }
-
     /// Lists the entries that count at this level, if they are few.
     fn list(&self, dual: &mut Dual, goal: f64) -> Result<bool> {
         let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
         let share = if dual.geometry.rows().lends() { MOST_ACTIVE } else { (ROOM.max(8.0 * (n + m)) / (n * m)).min(MOST_ACTIVE) };
-        // Entries left out add up to a hundredth of the goal.
-        let cut = (100.0 * m / goal).ln();
-        dual.activate(cut + 30.0, 30.0, share)
+        dual.activate(depth(dual, goal), MARGIN, share)
     }
 
     /// Whether all entries of the plan may be stored in single precision.
@@ -367,6 +361,12 @@ impl Path {
         }
         is_up
     }
+}
+
+/// Entries below a_i e^-depth are not listed: those left out add up to a hundredth of the goal for as long as potentials rise by
+/// less than the margin.
+fn depth(dual: &Dual, goal: f64) -> f64 {
+    (100.0 * dual.geometry.m as f64 / goal).ln() + MARGIN
 }
 
 /// The top of the parabola through what is known of F along the direction.
