@@ -210,9 +210,11 @@ impl Path {
         self.columns.copy_from_slice(&dual.columns);
         for _ in 0..TRIALS {
             let slope = self.direction(dual, error, is_kept, watch)?;
+            // Trials that leave the list would each visit all entries, and as a rule for nothing.
+            let longest = if dual.is_listed() { self.within(0.5 * MARGIN) } else { 1.0 };
             // A step that must be cut very short goes astray: a more cautious one turns towards the gradient.
-            let mut alpha = 1.0;
-            while alpha > SHORTEST {
+            let mut alpha = longest;
+            while alpha > SHORTEST * longest {
                 self.go(dual, alpha);
                 dual.pass(sums(error))?;
                 let rounding = if is_rough { 1e-7 } else { 1e-14 } * value.abs();
@@ -318,6 +320,12 @@ impl Path {
         report.newton_steps += 1;
         report.cg_steps = self.newton.products;
         Ok(slope)
+    }
+
+    /// The share of the direction, at most all of it, by which no potential rises further than `rise`.
+    fn within(&self, rise: f64) -> f64 {
+        let most = self.newton.direction.iter().fold(0.0f64, |most, d| most.max(*d));
+        if most > rise { rise / most } else { 1.0 }
     }
 
     /// Goes on in the same direction for as long as F rises as it began to: where a group of points has mass that must cross a
