@@ -18,6 +18,8 @@ const NOUNS: &[(&str, &str)] = &[
     ("sinkhorn.rs", "Entropic optimal transport"),
     ("bracket.rs", "What a transport plan gives: bounds, rounding, rows, saved states"),
     ("line.rs", "Exact transport in one dimension"),
+    ("derivative.rs", "Derivatives of transport"),
+    ("membership.rs", "Doubly stochastic membership and coding rates"),
 ];
 
 const HEAD: &str = include_str!("include/reknit.h.head");

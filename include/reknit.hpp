@@ -1611,6 +1611,19 @@ struct sparse_plan {
     std::vector<double> values;
 };
 
+/* Derivatives with respect to points, a column a point, packed. */
+struct point_gradients {
+    std::vector<double> x, y;
+};
+
+/* Derivatives with respect to masses, costs (by rows) and points; those not asked for are empty. */
+struct transport_gradients {
+    rkn_status status;               // RKN_OK or one of RKN_STOP_...
+    std::vector<double> a, b, cost, x, y;
+
+    bool converged() const noexcept { return status == RKN_OK; }
+};
+
 /* Entropic optimal transport with memory: "auto", "sinkhorn" or "sns". */
 class Sinkhorn {
 public:
@@ -1716,6 +1729,40 @@ public:
         return p;
     }
 
+    /* Derivatives of the value of the last solve with respect to the points x and y, packed d x n and d x m as these. */
+    point_gradients gradient_points(std::int64_t d) const {
+        need_own("Sinkhorn::gradient_points");
+        point_gradients g = points_of(d);
+        detail::call([&] { return rkn_sinkhorn_gradient_points(get(), g.x.data(), d, g.y.data(), d); });
+        return g;
+    }
+
+    /* Derivatives of a function of (f, g) from its cotangents wf and wg, of one sum; d: coordinates of a point, 0 for costs without
+       points; with_cost: also with respect to the cost, n x m by rows. */
+    template <class F, class G>
+    transport_gradients vjp_potentials(const F &wf, const G &wg, std::int64_t d = 0, bool with_cost = false) {
+        static_assert(std::is_same_v<detail::value<const F>, double> && std::is_same_v<detail::value<const G>, double>,
+                      "cotangents are double");
+        need_own("Sinkhorn::vjp_potentials");
+        detail::need_size("Sinkhorn::vjp_potentials", "wf", detail::length(wf), shape_.nrows);
+        detail::need_size("Sinkhorn::vjp_potentials", "wg", detail::length(wg), shape_.ncols);
+        return gradients(d, with_cost, [&](transport_gradients &g, double *dC, double *dX, double *dY) {
+            return rkn_sinkhorn_vjp_potentials(get(), std::data(wf), std::data(wg), g.a.data(), g.b.data(), RKN_ROW_MAJOR, dC,
+                                               shape_.ncols, dX, d, dY, d);
+        });
+    }
+
+    /* The same for a function of the plan from its cotangent W, n x m by rows. */
+    template <class V> transport_gradients vjp_plan(const V &W, std::int64_t d = 0, bool with_cost = false) {
+        static_assert(std::is_same_v<detail::value<const V>, double>, "a cotangent is double");
+        need_own("Sinkhorn::vjp_plan");
+        detail::need_size("Sinkhorn::vjp_plan", "W", detail::length(W), shape_.nrows * shape_.ncols);
+        return gradients(d, with_cost, [&](transport_gradients &g, double *dC, double *dX, double *dY) {
+            return rkn_sinkhorn_vjp_plan(get(), RKN_ROW_MAJOR, std::data(W), shape_.ncols, g.a.data(), g.b.data(), dC,
+                                         shape_.ncols, dX, d, dY, d);
+        });
+    }
+
     /* Throws the memory away, keeps the options. */
     void forget() {
         detail::call([&] { return rkn_sinkhorn_forget(get()); });
@@ -1737,6 +1784,29 @@ private:
         if (get_int("solves") != solves_)
             throw error(RKN_ERR_STATE, std::string("rkn::") + function +
                                            ": the last solve was not one of this object, so the size of the plan is not known");
+    }
+
+    static std::size_t count(std::int64_t rows, std::int64_t columns) {
+        return static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns);
+    }
+
+    point_gradients points_of(std::int64_t d) const {
+        if (d < 0) detail::fail(RKN_ERR_SIZE, "Sinkhorn", "d", "must not be negative");
+        return point_gradients{std::vector<double>(count(d, shape_.nrows)), std::vector<double>(count(d, shape_.ncols))};
+    }
+
+    template <class Call> transport_gradients gradients(std::int64_t d, bool with_cost, Call &&c_function) {
+        point_gradients points = points_of(d);
+        transport_gradients g{RKN_OK,
+                              std::vector<double>(count(1, shape_.nrows)),
+                              std::vector<double>(count(1, shape_.ncols)),
+                              std::vector<double>(with_cost ? count(shape_.nrows, shape_.ncols) : 0),
+                              std::move(points.x),
+                              std::move(points.y)};
+        g.status = detail::call([&] {
+            return c_function(g, with_cost ? g.cost.data() : nullptr, d > 0 ? g.x.data() : nullptr, d > 0 ? g.y.data() : nullptr);
+        });
+        return g;
     }
 
     template <class X, class Y>
@@ -1919,6 +1989,99 @@ double wasserstein_sliced_gradient(const X &x, const Y &y, G &&gradient, std::in
         return rkn_wasserstein_sliced(ctx.get(), clouds..., p, projections, seed, &cost, cg.data(), cg.ld());
     });
     return cost;
+}
+
+// ---------------------------------------------------------------- membership
+
+/* A doubly stochastic matrix by rows, and its potentials: G_ij = exp((u_i + v_j + K_ij) / eta). */
+struct ds_projection {
+    rkn_status status;               // RKN_OK or one of RKN_STOP_...
+    std::vector<double> G, u, v;
+
+    bool converged() const noexcept { return status == RKN_OK; }
+};
+
+struct ds_gradient {
+    rkn_status status;
+    std::vector<double> K;           // n x n, by rows
+
+    bool converged() const noexcept { return status == RKN_OK; }
+};
+
+struct coding_rate_result {
+    double rate;
+    std::vector<double> Z, Pi;       // gradients, packed by columns; empty if not asked for
+};
+
+namespace detail {
+/* The order of a square matrix from its entries. */
+template <class V> std::int64_t order_of(const char *function, const char *name, const V &v) {
+    static_assert(std::is_same_v<value<const V>, double>, "matrices are double");
+    std::int64_t n = 0;
+    while (n * n < length(v)) ++n;
+    need_size(function, name, length(v), n * n);
+    return n;
+}
+}    // namespace detail
+
+/* argmin -<K, G> + eta sum G log G over doubly stochastic G. K: n x n by rows (by columns it is all transposed). start: the
+   projection of a similar K to start from, or nullptr. */
+template <class V>
+ds_projection ds_project(const V &K, double eta, double tolerance = 1e-9, const ds_projection *start = nullptr,
+                         context_ref ctx = {}) {
+    const std::int64_t n = detail::order_of("ds_project", "K", K);
+    const auto size = static_cast<std::size_t>(n);
+    ds_projection p{RKN_OK, std::vector<double>(size * size), std::vector<double>(size), std::vector<double>(size)};
+    if (start) {
+        detail::need_size("ds_project", "start", detail::length(start->u), n);
+        detail::need_size("ds_project", "start", detail::length(start->v), n);
+        p.u = start->u;
+        p.v = start->v;
+    }
+    p.status = detail::call([&] {
+        return rkn_ds_project(ctx.get(), n, std::data(K), n, eta, tolerance, p.G.data(), n, p.u.data(), p.v.data(), start ? 1 : 0);
+    });
+    return p;
+}
+
+/* The derivative with respect to K of a function of G = ds_project(K, eta), from its derivatives W with respect to the entries of
+   G; all n x n by rows. */
+template <class V, class W> ds_gradient ds_project_vjp(const V &G, const W &w, double eta, context_ref ctx = {}) {
+    const std::int64_t n = detail::order_of("ds_project_vjp", "G", G);
+    detail::need_size("ds_project_vjp", "W", detail::order_of("ds_project_vjp", "W", w), n);
+    ds_gradient d{RKN_OK, std::vector<double>(static_cast<std::size_t>(n * n))};
+    d.status = detail::call([&] {
+        return rkn_ds_project_vjp(ctx.get(), n, eta, std::data(G), n, std::data(w), n, d.K.data(), n);
+    });
+    return d;
+}
+
+/* logdet(I + alpha Z Z^T), without a factor 1/2; Z: rkn::columns of double, a column a sample. */
+inline coding_rate_result coding_rate(columns<const double> Z, double alpha, bool with_gradient = false, context_ref ctx = {}) {
+    coding_rate_result r{0, {}, {}};
+    if (with_gradient) r.Z.resize(static_cast<std::size_t>(Z.rows() * Z.cols()));
+    detail::call([&] {
+        return rkn_coding_rate(ctx.get(), Z.rows(), Z.cols(), Z.data(), Z.ld(), alpha, &r.rate, with_gradient ? r.Z.data() : nullptr,
+                               Z.rows());
+    });
+    return r;
+}
+
+/* sum_j (N_j / n) logdet(I + d / (N_j eps2) Z diag(Pi_j) Z^T), N_j = sum_i Pi_ij; Pi: n x k, a column a cluster. */
+inline coding_rate_result coding_rate(columns<const double> Z, columns<const double> Pi, double eps2, bool with_gradient = false,
+                                      context_ref ctx = {}) {
+    coding_rate_result r{0, {}, {}};
+    detail::need_size("coding_rate", "Pi", Pi.rows(), Z.cols());
+    if (with_gradient) {
+        r.Z.resize(static_cast<std::size_t>(Z.rows() * Z.cols()));
+        r.Pi.resize(static_cast<std::size_t>(Pi.rows() * Pi.cols()));
+    }
+    detail::call([&] {
+        return rkn_coding_rate_clustered(ctx.get(), Z.rows(), Z.cols(), Pi.cols(), Z.data(), Z.ld(), Pi.data(), Pi.ld(), eps2,
+                                         &r.rate, with_gradient ? r.Z.data() : nullptr, Z.rows(),
+                                         with_gradient ? r.Pi.data() : nullptr, Pi.rows());
+    });
+    return r;
 }
 
 }    // namespace rkn

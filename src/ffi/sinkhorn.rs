@@ -147,6 +147,8 @@ fn value_of(s: &rkn_sinkhorn, key: &str) -> Result<Value> {
         "dual" => Value::Real(report.dual),
         "lower_bound" => Value::Real(report.bounds.map_or(f64::NAN, |(lower, _)| lower)),
         "upper_bound" => Value::Real(report.bounds.map_or(f64::NAN, |(_, upper)| upper)),
+        "derivative_products" => Value::Int(report.derivative_products as i64),
+        "derivative_residual" => Value::Real(report.derivative_residual),
         "solves" => Value::Int(report.solves as i64),
         "status" => Value::Int(s.status.get() as i64),
         "solve_seconds" => Value::Real(report.seconds),

@@ -14,6 +14,11 @@ pub trait Rows {
     fn lends(&self) -> bool {
         false
     }
+
+    /// The clouds, if these are distances between points.
+    fn points(&self) -> Option<&Points> {
+        None
+    }
 }
 
 /// Where rows come from.
@@ -236,6 +241,24 @@ impl Rows for Matrix<f32> {
     }
 }
 
+/// Minus a matrix by rows that is lent: a gain as a cost.
+pub struct Negated(Matrix<f64>);
+
+impl Negated {
+    /// # Safety
+    /// As for [`Matrix::new`], with n rows and columns.
+    pub unsafe fn new(data: *const f64, n: usize, ld: usize) -> Result<Self> {
+        Ok(Negated(Matrix::new(data, n, n, ld, false)?))
+    }
+}
+
+impl Rows for Negated {
+    fn row<'a>(&'a self, i: usize, room: &'a mut [f64]) -> Result<&'a [f64]> {
+        room.iter_mut().zip(self.0.of(i)).for_each(|(to, v)| *to = -v);
+        Ok(room)
+    }
+}
+
 /// How far apart two points are held to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Distance {
@@ -247,11 +270,13 @@ pub struct Distance {
 
 /// Two clouds, each axis an array of its own.
 pub struct Points {
-    x: Vec<Vec<f64>>,
-    y: Vec<Vec<f64>>,
+    pub(super) x: Vec<Vec<f64>>,
+    pub(super) y: Vec<Vec<f64>>,
     /// Half a period and a period, by axis; infinite where there is none.
-    period: Vec<f64>,
-    distance: Distance,
+    pub(super) period: Vec<f64>,
+    pub(super) distance: Distance,
+    /// What the coordinates were multiplied by, by axis.
+    pub(super) stretch: Vec<f64>,
 }
 
 impl Points {
@@ -269,11 +294,15 @@ impl Points {
                 .collect()
         };
         let period = (0..d).map(|k| periods.map_or(0.0, |p| p[k]) * stretch(k)).map(|p| if p > 0.0 { p } else { f64::INFINITY }).collect();
-        Ok(Points { x: axes(x)?, y: axes(y)?, period, distance })
+        Ok(Points { x: axes(x)?, y: axes(y)?, period, distance, stretch: (0..d).map(stretch).collect() })
     }
 }
 
 impl Rows for Points {
+    fn points(&self) -> Option<&Points> {
+        Some(self)
+    }
+
     fn row<'a>(&'a self, i: usize, room: &'a mut [f64]) -> Result<&'a [f64]> {
         for (k, (x, y)) in self.x.iter().zip(&self.y).enumerate() {
             axis_costs(x[i], y, self.period[k], self.distance.norm, k == 0, room);

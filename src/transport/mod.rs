@@ -8,11 +8,15 @@ mod anderson;
 pub mod bracket;
 pub mod divergence;
 pub mod circle;
+pub mod coding_rate;
+pub mod derivative;
 pub mod dual;
 mod factor;
 mod gap;
 pub mod geometry;
 pub mod line;
+pub mod laplacian;
+pub mod membership;
 mod newton;
 pub mod options;
 mod path;
@@ -56,6 +60,8 @@ pub struct Report {
     pub bounds: Option<(f64, f64)>,
     pub solves: usize,
     pub seconds: f64,
+    pub derivative_products: usize,
+    pub derivative_residual: f64,
 }
 
 /// The user's choices, and the report of the last solve.
@@ -165,6 +171,8 @@ pub struct Sinkhorn {
     before: Option<Vec<f64>>,
     /// Self terms of divergences.
     selves: divergence::Selves,
+    /// Of the last solution, once derivatives have been asked for.
+    laplacian: Option<laplacian::Laplacian>,
 }
 
 impl Sinkhorn {
@@ -303,6 +311,7 @@ impl Sinkhorn {
         let (a, b) = (in_mass(&problem.a, plain.n), in_mass(&problem.b, plain.m));
         let (f, g, a, b) = if plain.is_transposed { (g, f, b, a) } else { (f, g, a, b) };
         self.solved = Some(Solved { geometry: plain.clone(), epsilon, f, g, a, b, is_exact: problem.is_exact() });
+        self.laplacian = None;
         Ok(match outcome {
             Outcome::Converged if error > 1.01 * target => Outcome::Stopped(Stop::Stagnation),
             other => other,

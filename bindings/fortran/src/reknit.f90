@@ -25,5 +25,6 @@ module reknit
       rkn_wasserstein_line_gradient => wasserstein_line_gradient, rkn_wasserstein_circle => wasserstein_circle, &
       rkn_wasserstein_circle_plan => wasserstein_circle_plan, rkn_wasserstein_sliced => wasserstein_sliced, &
       rkn_wasserstein_circle_gradient => wasserstein_circle_gradient
+  use reknit_membership, only: rkn_ds_project => ds_project, rkn_ds_project_vjp => ds_project_vjp, rkn_coding_rate => coding_rate
   implicit none
 end module reknit

@@ -56,8 +56,16 @@ module reknit_sinkhorn
     generic :: plan_apply => plan_apply_1, plan_apply_2
     procedure, private :: plan_sparse_i32, plan_sparse_i64
     generic :: plan_sparse => plan_sparse_i32, plan_sparse_i64
+    procedure :: gradient_points
+    procedure :: vjp_potentials
+    procedure :: vjp_plan
     procedure :: forget
   end type rkn_sinkhorn_t
+
+  ! Derivatives on their way to the caller; not allocated where they are not wanted.
+  type :: gradients_t
+    real(real64), allocatable :: a(:), b(:), X(:, :), Y(:, :)
+  end type gradients_t
 
 contains
 
@@ -721,6 +729,170 @@ contains
     if (solves /= self%solves) call outcome%refuse(RKN_ERR_STATE, routine//": the last solve was not by way of this "// &
         "variable, so the size of the plan is not known")
   end subroutine check_own
+
+  ! ---- derivatives; see the C header for what they mean ----
+
+  ! Of the value of the last solve with respect to the points: dX(d, n) and dY(d, m) as x and y of create_points.
+  recursive subroutine gradient_points(self, dX, dY, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(in) :: self
+    real(real64), optional, intent(inout) :: dX(:, :), dY(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    character(*), parameter :: routine = "rkn_sinkhorn_gradient_points"
+    type(outcome_t) :: outcome
+    type(gradients_t), target :: d
+    call check_own(routine, self, outcome)
+    call gather(routine, self, d, outcome, dX=dX, dY=dY)
+    if (outcome%good()) call outcome%take(rkn_sinkhorn_gradient_points(self%handle, address(d%X), rows(d%X), address(d%Y), &
+        rows(d%Y)))
+    if (outcome%good()) call scatter(d, dX=dX, dY=dY)
+    call settle(outcome, stat, errmsg)
+  end subroutine gradient_points
+
+  ! Of a function of the potentials, from its derivatives wf(n) and wg(m) with respect to them, of one sum: with respect to masses,
+  ! da(n) and db(m); costs, dC(n, m); points, dX(d, n) and dY(d, m).
+  recursive subroutine vjp_potentials(self, wf, wg, da, db, dC, dX, dY, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(in) :: self
+    real(real64), intent(in) :: wf(:), wg(:)
+    real(real64), optional, intent(inout) :: da(:), db(:), dX(:, :), dY(:, :)
+    real(real64), optional, target, intent(inout) :: dC(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    character(*), parameter :: routine = "rkn_sinkhorn_vjp_potentials"
+    type(outcome_t) :: outcome
+    type(gradients_t), target :: d
+    type(array_t) :: costs
+    real(real64), allocatable, target :: of_f(:), of_g(:)
+    call check_own(routine, self, outcome)
+    call check_count(routine, "wf", size(wf, kind=int64), self%n, outcome)
+    call check_count(routine, "wg", size(wg, kind=int64), self%m, outcome)
+    call gather(routine, self, d, outcome, da, db, dX, dY)
+    call describe_costs(routine, self, costs, outcome, dC)
+    ! Not empty, so that they have addresses.
+    allocate (of_f(max(size(wf), 1)), of_g(max(size(wg), 1)))
+    of_f(:size(wf)) = wf
+    of_g(:size(wg)) = wg
+    if (outcome%good()) call outcome%take(rkn_sinkhorn_vjp_potentials(self%handle, c_loc(of_f), c_loc(of_g), first(d%a), &
+        first(d%b), RKN_COLUMN_MAJOR, costs%address, costs%ld, address(d%X), rows(d%X), address(d%Y), rows(d%Y)))
+    if (outcome%code >= RKN_OK) call scatter(d, da, db, dX, dY)
+    call settle(outcome, stat, errmsg)
+  end subroutine vjp_potentials
+
+  ! The same of a function of the plan, from its derivatives W(n, m) with respect to the entries.
+  recursive subroutine vjp_plan(self, W, da, db, dC, dX, dY, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(in) :: self
+    real(real64), target, intent(in) :: W(:, :)
+    real(real64), optional, intent(inout) :: da(:), db(:), dX(:, :), dY(:, :)
+    real(real64), optional, target, intent(inout) :: dC(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    character(*), parameter :: routine = "rkn_sinkhorn_vjp_plan"
+    type(outcome_t) :: outcome
+    type(gradients_t), target :: d
+    type(array_t) :: costs, cotangent
+    call check_own(routine, self, outcome)
+    cotangent = array("W", W)
+    call check_shape(routine, self, cotangent, outcome)
+    call gather(routine, self, d, outcome, da, db, dX, dY)
+    call describe_costs(routine, self, costs, outcome, dC)
+    if (outcome%good()) call outcome%take(rkn_sinkhorn_vjp_plan(self%handle, RKN_COLUMN_MAJOR, cotangent%address, cotangent%ld, &
+        first(d%a), first(d%b), costs%address, costs%ld, address(d%X), rows(d%X), address(d%Y), rows(d%Y)))
+    if (outcome%code >= RKN_OK) call scatter(d, da, db, dX, dY)
+    call settle(outcome, stat, errmsg)
+  end subroutine vjp_plan
+
+  ! Copies of what is to be written, of the sizes that the library takes for granted.
+  recursive subroutine gather(routine, self, d, outcome, da, db, dX, dY)
+    character(*), intent(in) :: routine
+    class(rkn_sinkhorn_t), intent(in) :: self
+    type(gradients_t), intent(inout) :: d
+    type(outcome_t), intent(inout) :: outcome
+    real(real64), optional, intent(in) :: da(:), db(:), dX(:, :), dY(:, :)
+    if (present(da)) then
+      call check_count(routine, "da", size(da, kind=int64), self%n, outcome)
+      d%a = da
+    end if
+    if (present(db)) then
+      call check_count(routine, "db", size(db, kind=int64), self%m, outcome)
+      d%b = db
+    end if
+    if (present(dX)) then
+      call check_columns(routine, "dX", size(dX, 2, int64), self%n, outcome)
+      d%X = dX
+    end if
+    if (present(dY)) then
+      call check_columns(routine, "dY", size(dY, 2, int64), self%m, outcome)
+      d%Y = dY
+    end if
+  end subroutine gather
+
+  recursive subroutine scatter(d, da, db, dX, dY)
+    type(gradients_t), intent(in) :: d
+    real(real64), optional, intent(inout) :: da(:), db(:), dX(:, :), dY(:, :)
+    if (present(da)) da = d%a
+    if (present(db)) db = d%b
+    if (present(dX)) dX = d%X
+    if (present(dY)) dY = d%Y
+  end subroutine scatter
+
+  recursive subroutine check_columns(routine, name, columns, wanted, outcome)
+    character(*), intent(in) :: routine, name
+    integer(int64), intent(in) :: columns, wanted
+    type(outcome_t), intent(inout) :: outcome
+    if (wanted > 0 .and. columns /= wanted) call outcome%refuse(RKN_ERR_SIZE, routine//": argument '"//name//"' has "// &
+        decimal(columns)//" columns, must have "//decimal(wanted))
+  end subroutine check_columns
+
+  recursive subroutine check_shape(routine, self, matrix, outcome)
+    character(*), intent(in) :: routine
+    class(rkn_sinkhorn_t), intent(in) :: self
+    type(array_t), intent(in) :: matrix
+    type(outcome_t), intent(inout) :: outcome
+    call matrix%check(routine, outcome)
+    if (self%n == 0) return
+    call check_rows(routine, matrix, self%n, outcome)
+    call check_columns(routine, trim(matrix%name), matrix%columns, self%m, outcome)
+  end subroutine check_shape
+
+  ! Where derivatives with respect to costs go, straight to where the caller has them.
+  recursive subroutine describe_costs(routine, self, costs, outcome, dC)
+    character(*), intent(in) :: routine
+    class(rkn_sinkhorn_t), intent(in) :: self
+    type(array_t), intent(inout) :: costs
+    type(outcome_t), intent(inout) :: outcome
+    real(real64), optional, target, intent(inout) :: dC(:, :)
+    costs%address = c_null_ptr
+    costs%ld = 0
+    if (.not. present(dC)) return
+    costs = array("dC", dC)
+    call check_shape(routine, self, costs, outcome)
+  end subroutine describe_costs
+
+  ! Addresses and leading dimensions of what is there, else NULL and 0.
+  recursive function first(v) result(at)
+    real(real64), allocatable, target, intent(in) :: v(:)
+    type(c_ptr) :: at
+    at = c_null_ptr
+    if (allocated(v)) then
+      if (size(v) > 0) at = c_loc(v)
+    end if
+  end function first
+
+  recursive function address(v) result(at)
+    real(real64), allocatable, target, intent(in) :: v(:, :)
+    type(c_ptr) :: at
+    at = c_null_ptr
+    if (allocated(v)) then
+      if (size(v) > 0) at = c_loc(v)
+    end if
+  end function address
+
+  recursive function rows(v) result(count)
+    real(real64), allocatable, intent(in) :: v(:, :)
+    integer(int64) :: count
+    count = 0
+    if (allocated(v)) count = size(v, 1, int64)
+  end function rows
 
   ! Throw the memory away, keep the options.
   recursive subroutine forget(self, stat, errmsg)

@@ -35,6 +35,8 @@ export Geometry, Sinkhorn, TransportStats, potentials, plan_apply, plan_apply!, 
 export wasserstein_line, wasserstein_line_plan, wasserstein_line_gradient
 export wasserstein_circle, wasserstein_circle_plan, wasserstein_circle_gradient
 export wasserstein_sliced, wasserstein_sliced_gradient
+export gradient_points, vjp_potentials, vjp_plan
+export ds_project, ds_project_vjp, coding_rate
 export ReknitKrylov
 
 include("libreknit.jl")
@@ -55,6 +57,8 @@ include("reverse.jl")
 include("sequence.jl")
 include("transport.jl")
 include("line.jl")
+include("derivative.jl")
+include("membership.jl")
 include("linearsolve.jl")
 
 function __init__()
