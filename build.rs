@@ -20,6 +20,8 @@ const NOUNS: &[(&str, &str)] = &[
     ("line.rs", "Exact transport in one dimension"),
     ("derivative.rs", "Derivatives of transport"),
     ("membership.rs", "Doubly stochastic membership and coding rates"),
+    ("barycenter.rs", "Barycentres"),
+    ("batch.rs", "Several transport problems at once"),
 ];
 
 const HEAD: &str = include_str!("include/reknit.h.head");

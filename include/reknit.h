@@ -1616,6 +1616,275 @@ rkn_status rkn_wasserstein_sliced(const rkn_context *ctx,
                                   double *gradient_X,
                                   int64_t ldgx);
 
+/* ---- Derivatives of transport ---------------------------------------------------------------- */
+
+// The derivative of the value of the last solve ("primal", "dual") with respect to points: sum_j P_ij dc(x_i, y_j)/dx_i,
+// and the same for y. One pass. The value's other derivatives are at hand: with respect to C it is P, to a and b it is f
+// and g, up to a constant that moves from one to the other.
+//
+// Where the distance has no derivative (equal points, a coordinate in common at p = 1, half a period apart) zero or that of
+// one side is taken.
+// dX, lddx: d x n, column-major with leading dimension lddx >= d, as x of rkn_geometry_create_points; NULL if not wanted.
+// dY, lddy: the same for y.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_ARGUMENT (dX and dY overlap), RKN_ERR_STATE
+// (nothing has been solved yet, or the geometry has no points), RKN_ERR_MEMORY.
+// Source: Feydy et al. 2019 (arXiv 1810.08278), section 3.
+rkn_status rkn_sinkhorn_gradient_points(const rkn_sinkhorn *s,
+                                        double *dX,
+                                        int64_t lddx,
+                                        double *dY,
+                                        int64_t lddy);
+
+// Derivatives of a function of the potentials of the last solve, from its derivatives with respect to them (cotangents): a
+// vector-Jacobian product, by one linear system. Any of da, db, dC, dX, dY may be NULL.
+//
+// wf, wg: n and m cotangents of f and g. Potentials are defined up to a constant, so a function of them must not change
+// with it: sum wf = sum wg to 1e-8 of the sum of their magnitudes. What stands at points without mass does not count.
+// da, db: n and m numbers, along changes that keep sum a = sum b. Only with these they have a meaning: a constant may be
+// added to da and taken from db. It is chosen such that sum a da = sum b db. At a point without mass they are those of a first
+// grain of mass there, 0 if it may go nowhere.
+// order, dC, lddc: n x m, row-major with leading dimension lddc >= m or column-major with lddc >= n; order counts only with dC.
+// dX, lddx, dY, lddy: as in rkn_sinkhorn_gradient_points; with respect to x and y of a geometry of points.
+//
+// The system is solved to "derivative_tolerance"; "derivative_products" and "derivative_residual" tell how that went. What
+// it taught is kept until the next solve and makes further calls cheaper. Results are those at the potentials and
+// marginals at hand: solve to a tolerance that fits. The plan is not formed; where few of its entries count they are listed.
+// Returns RKN_OK, or RKN_STOP_STAGNATION (the plan nearly falls apart into blocks: no derivative to that accuracy) or
+// RKN_STOP_INTERRUPT with the best found.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_ARGUMENT (unequal sums, an output overlaps),
+// RKN_ERR_NONFINITE, RKN_ERR_STATE (nothing has been solved yet, or no points), RKN_ERR_CALLBACK (of a row; dC may then be
+// unfinished), RKN_ERR_MEMORY.
+// Source: implicit differentiation, Eisenberger et al. 2022 (arXiv 2205.06688); the kept solutions, Saad et al. 2000.
+rkn_status rkn_sinkhorn_vjp_potentials(rkn_sinkhorn *s,
+                                       const double *wf,
+                                       const double *wg,
+                                       double *da,
+                                       double *db,
+                                       rkn_order order,
+                                       double *dC,
+                                       int64_t lddc,
+                                       double *dX,
+                                       int64_t lddx,
+                                       double *dY,
+                                       int64_t lddy);
+
+// Derivatives of a function of the plan P of the last solve, from its derivatives W with respect to the entries of P; otherwise as
+// rkn_sinkhorn_vjp_potentials.
+//
+// order: of W and dC. W, ldw: n x m, row-major with leading dimension ldw >= m or column-major with ldw >= n; all finite.
+rkn_status rkn_sinkhorn_vjp_plan(rkn_sinkhorn *s,
+                                 rkn_order order,
+                                 const double *W,
+                                 int64_t ldw,
+                                 double *da,
+                                 double *db,
+                                 double *dC,
+                                 int64_t lddc,
+                                 double *dX,
+                                 int64_t lddx,
+                                 double *dY,
+                                 int64_t lddy);
+
+/* ---- Doubly stochastic membership and coding rates ------------------------------------------- */
+
+// Projects onto the doubly stochastic matrices: G = argmin -<K, G> + eta sum G log G over G >= 0, G 1 = G^T 1 = 1. It is
+// G_ij = exp((u_i + v_j + K_ij) / eta).
+//
+// Whether K is symmetric, bit for bit, is found by looking. If it is, one potential is looked for, u = v, and G is
+// symmetric bit for bit; else it is a solve by "auto" with cost -K, and rows of G have their sums to rounding. Column-major
+// arrays do as well: that is K^T, with G^T, v and u.
+// ctx: threads, log, interrupt. n: rows and columns. K, ldk: row-major, ldk >= n; finite.
+// eta: positive, in units of K. tolerance: what the L1 errors of rows and columns, divided by n, must come down to together;
+// 1e-9, say. G, ldg: gets G, row-major; also room for work. u, v: n numbers each; NULL if not wanted.
+// start: 0, from nothing; 1, from what u and v hold, such as the potentials of a similar K.
+// The result is the same for any number of threads.
+// Returns RKN_OK; RKN_STOP_STAGNATION, _ITERATIONS or _INTERRUPT with the best found.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE (also n is 0), RKN_ERR_ARGUMENT (eta, tolerance or start; overlapping arrays),
+// RKN_ERR_NONFINITE, RKN_ERR_MEMORY (G may then have been used).
+// Source: Ding et al. 2023 (arXiv 2301.01805); the symmetric iteration, Feydy et al. 2019 (arXiv 1810.08278).
+rkn_status rkn_ds_project(const rkn_context *ctx,
+                          int64_t n,
+                          const double *K,
+                          int64_t ldk,
+                          double eta,
+                          double tolerance,
+                          double *G,
+                          int64_t ldg,
+                          double *u,
+                          double *v,
+                          int32_t start);
+
+// The derivative of a function of G = rkn_ds_project(K) with respect to K, from its derivatives W with respect to the entries
+// of G: dK = G . (W - alpha 1^T - 1 beta^T) / eta, where [D G; G^T D'] (alpha; beta) = ((G . W) 1; (G . W)^T 1) and D, D' have
+// the sums of the rows and columns of G, by one linear system to 1e-12. As exact as G is; no iteration is differentiated.
+//
+// Constants in rows or columns of W change nothing. Column-major arrays do as well, all three of them.
+// n, eta: as for G. G, ldg, W, ldw: row-major, finite, G not negative and without a row or column of zeros. dK, lddk: gets the
+// derivative.
+// Returns RKN_OK; RKN_STOP_STAGNATION (G nearly falls apart into blocks) or RKN_STOP_INTERRUPT with the best found.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE, RKN_ERR_ARGUMENT, RKN_ERR_NONFINITE, RKN_ERR_MEMORY.
+// Source: as rkn_sinkhorn_vjp_potentials.
+rkn_status rkn_ds_project_vjp(const rkn_context *ctx,
+                              int64_t n,
+                              double eta,
+                              const double *G,
+                              int64_t ldg,
+                              const double *W,
+                              int64_t ldw,
+                              double *dK,
+                              int64_t lddk);
+
+// The coding rate of features, logdet(I + alpha Z Z^T), and its gradient 2 alpha (I + alpha Z Z^T)^-1 Z. There is no factor
+// 1/2: who wants it multiplies by it.
+//
+// With alpha = d / (n eps^2) it is twice the rate R(Z, eps) of MCR^2. The smaller of d and n is the order of what is factored.
+// d, n, Z, ldz: d x n, column-major with leading dimension ldz >= d, a column a sample; finite. alpha: not negative.
+// rate: gets the value; NULL if not wanted. dZ, lddz: d x n, gets the gradient; NULL if not wanted.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_SIZE (also d or n is 0), RKN_ERR_ARGUMENT, RKN_ERR_NONFINITE (also an overflow),
+// RKN_ERR_MEMORY.
+// Source: Yu et al. 2020 (arXiv 2006.08558).
+rkn_status rkn_coding_rate(const rkn_context *ctx,
+                           int64_t d,
+                           int64_t n,
+                           const double *Z,
+                           int64_t ldz,
+                           double alpha,
+                           double *rate,
+                           double *dZ,
+                           int64_t lddz);
+
+// The coding rate of features by clusters, sum_j (N_j / n) logdet(I + d / (N_j eps2) Z diag(Pi_j) Z^T) with N_j = sum_i Pi_ij, and
+// its gradients. There is no factor 1/2, and nothing is added to N_j: an empty cluster has the rate 0, and at its entries dPi is
+// log(1 + d / eps2 |z_i|^2) / n, as for a first grain of that sample alone.
+//
+// Only samples with Pi_ij > 0 cost something in cluster j. For Pi = G of rkn_ds_project (k = n) the usual formula has N_j = 1
+// fixed. Its derivative differs by a constant in each column, which rkn_ds_project_vjp does not see.
+// ctx: threads. d, n, Z, ldz: as in rkn_coding_rate. k: clusters. Pi, ldpi: n x k, column-major with leading dimension
+// ldpi >= n; finite, not negative. eps2: eps^2, positive.
+// rate: gets the value; dZ, lddz: d x n; dPi, lddpi: n x k. Any of the three may be NULL. The same for any number of threads.
+// Errors: as rkn_coding_rate.
+// Source: Yu et al. 2020 (arXiv 2006.08558); Ding et al. 2023 (arXiv 2301.01805), eq. 4.
+rkn_status rkn_coding_rate_clustered(const rkn_context *ctx,
+                                     int64_t d,
+                                     int64_t n,
+                                     int64_t k,
+                                     const double *Z,
+                                     int64_t ldz,
+                                     const double *Pi,
+                                     int64_t ldpi,
+                                     double eps2,
+                                     double *rate,
+                                     double *dZ,
+                                     int64_t lddz,
+                                     double *dPi,
+                                     int64_t lddpi);
+
+/* ---- Barycentres ----------------------------------------------------------------------------- */
+
+// The masses between others: p on the rows of G that makes sum_l w_l OT(p, b_l) least, OT being <C, P> +
+// epsilon sum P (log P - 1) of the best plan between its two. With the option "barycenter=debiased" half OT(p, p) is taken off,
+// which takes the blur out of p again; C must then be symmetric.
+//
+// G: the cost, n x m; p lives on its rows, inputs on its columns. A column-major matrix that is not symmetric is copied.
+// k: inputs, at least one. B: m x k, a column an input, with leading dimension ldb >= m: masses that are not negative, of one
+// sum to 1e-8 of it. weights: k numbers, not negative, divided by their sum; NULL for equal ones. Inputs of weight 0
+// take no part. p: gets n masses of the inputs' sum.
+// The solver's options rule: epsilon, tolerance (for the L1 error of the worst input's columns, and of the plan from p to
+// itself if debiased), limits, monitor, relaxation where the method has it. Iterations are Bregman projections whatever the
+// method; with "auto" a cold one walks epsilon down. A solver starts where its last barycentre of these sizes ended, unless start
+// is "zero". Potentials and the plan of its last solve stay; results are those of this call, without "cost" (NaN).
+// Returns RKN_OK, or RKN_STOP_ITERATIONS, _TIME, _MONITOR, _INTERRUPT with the best p; RKN_STOP_INFEASIBLE where an
+// input's mass has no allowed way, p is then left alone.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_ARGUMENT (a negative mass or weight, unequal
+// masses, a cost that is not symmetric), RKN_ERR_NONFINITE, RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
+// Sources: Benamou et al. 2015 (arXiv 1412.5154, section 3.2); debiased, Janati et al. 2020 (arXiv 2006.02575).
+rkn_status rkn_sinkhorn_barycenter(rkn_sinkhorn *s,
+                                   const rkn_geometry *G,
+                                   int64_t k,
+                                   const double *B,
+                                   int64_t ldb,
+                                   const double *weights,
+                                   double *p);
+
+// Points between clouds of points: moves X so that sum_l w_l OT(X, cloud l) becomes least, the masses of X as they are and the
+// cost the squared distance. A local minimum: it depends on where X begins.
+//
+// d: coordinates of a point. n, X, ldx: d x n, column-major with leading dimension ldx >= d, a column a point; in and out.
+// a: n masses of X, not negative; NULL for equal ones.
+// k: clouds, at least one. cloudptr: k + 1 offsets from 0, as of compressed rows: cloud l has the columns cloudptr[l] to
+// cloudptr[l + 1] - 1 of Y, at least one. Y, ldy: d x cloudptr[k], ldy >= d. b: cloudptr[k] masses, each cloud's
+// of one sum to 1e-8 of it, which is that of a; NULL for equal ones in each cloud.
+// weights: k numbers, not negative, divided by their sum; NULL for equal ones.
+// Each step solves k problems by the solver's method and options, from where the step before ended, and takes each point to the
+// weighted mean of where its mass goes. It ends when no point moved further than the option "movement" times the
+// extent of the clouds, or after "max_steps". epsilon_relative is of the costs at the start. The monitor is called in
+// all solves. Results: "iterations" counts steps, "passes" is of all solves, "cost", "primal" and "dual" are
+// weighted sums and "marginal_error" the largest of the last step. Potentials and the plan of the solver's last solve stay.
+// Returns RKN_OK, RKN_STOP_STAGNATION (a problem of the last step missed the tolerance), or RKN_STOP_ITERATIONS, _TIME,
+// _MONITOR, _INTERRUPT with X after the last whole step.
+// Errors: as rkn_sinkhorn_barycenter, and RKN_ERR_INDEX (cloudptr). X is then left alone.
+// Source: Cuturi and Doucet 2014 (arXiv 1310.4375, algorithm 2).
+rkn_status rkn_sinkhorn_barycenter_points(rkn_sinkhorn *s,
+                                          int64_t d,
+                                          int64_t n,
+                                          double *X,
+                                          int64_t ldx,
+                                          const double *a,
+                                          int64_t k,
+                                          const int64_t *cloudptr,
+                                          const double *Y,
+                                          int64_t ldy,
+                                          const double *b,
+                                          const double *weights);
+
+/* ---- Several transport problems at once ------------------------------------------------------ */
+
+// Finds the plans of k pairs of masses at one cost.
+//
+// G: the cost, n x m. k: pairs, may be 0. A, lda: n x k, lda >= n. B, ldb: m x k, ldb >= m. Column l of each is a pair, as a
+// and b in rkn_sinkhorn_solve; masses of different pairs may differ.
+// fs, ldf, gs, ldg: room for the potentials f and g, n x k and m x k; either may be NULL. costs: gets k numbers <C, P>; may be
+// NULL. statuses: gets how each pair ended, as rkn_sinkhorn_solve would say; may be NULL. Nothing is written for a pair that failed
+// or is infeasible, and the others do not suffer from it. Outputs overlap nothing.
+// Each pair is solved to the tolerance as by rkn_sinkhorn_solve, with the same result; pairs are dealt out to the context's
+// threads, and the result does not depend on how many there are. Method "sinkhorn" asks for each row of the
+// cost once for up to 8 pairs. With a monitor, and where the cost is a callback, pairs come one after another.
+// Pairs start afresh; from the solver's last potentials if the option start is "previous" or "extrapolated". Those, and its
+// plan, stay. max_passes is for each pair, time_limit for all. Results ("passes", "cost", ...) are sums over pairs, and the
+// largest "marginal_error".
+// Returns RKN_OK if all pairs converged, else the status of the first that did not, which rkn_last_error explains.
+// Errors of the call as a whole, with nothing written: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE,
+// RKN_ERR_ARGUMENT (overlap), RKN_ERR_MEMORY. Of a pair: those of rkn_sinkhorn_solve.
+rkn_status rkn_sinkhorn_solve_batch(rkn_sinkhorn *s,
+                                    const rkn_geometry *G,
+                                    int64_t k,
+                                    const double *A,
+                                    int64_t lda,
+                                    const double *B,
+                                    int64_t ldb,
+                                    double *fs,
+                                    int64_t ldf,
+                                    double *gs,
+                                    int64_t ldg,
+                                    double *costs,
+                                    int32_t *statuses);
+
+// Finds the plans of k problems with geometries of their own, many small ones at once.
+//
+// k: problems, may be 0. G: k geometries; one may be there several times. a, b: k arrays of masses each, as in
+// rkn_sinkhorn_solve. fs, gs: k arrays each with room for the potentials; either may be NULL, and so may any of the arrays. costs,
+// statuses: k numbers each, may be NULL.
+// Everything else is as in rkn_sinkhorn_solve_batch.
+rkn_status rkn_sinkhorn_solve_many(rkn_sinkhorn *s,
+                                   int64_t k,
+                                   const rkn_geometry *const *G,
+                                   const double *const *a,
+                                   const double *const *b,
+                                   double *const *fs,
+                                   double *const *gs,
+                                   double *costs,
+                                   int32_t *statuses);
+
 #ifdef __cplusplus
 }
 #endif

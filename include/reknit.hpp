@@ -101,6 +101,10 @@ public:
     constexpr span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
     template <class U, std::enable_if_t<std::is_same_v<const U, T>, int> = 0>
     constexpr span(span<U> other) noexcept : data_(other.data()), size_(other.size()) {}
+    /* Of a container that is only read. */
+    template <class V, class U = T, class P = decltype(std::data(std::declval<const V &>())),
+              std::enable_if_t<std::is_const_v<U> && std::is_convertible_v<P, U *>, long> = 0>
+    constexpr span(const V &v) noexcept : data_(std::data(v)), size_(std::size(v)) {}
 
     constexpr T *data() const noexcept { return data_; }
     constexpr std::size_t size() const noexcept { return size_; }
@@ -1561,6 +1565,8 @@ public:
     }
 
 private:
+    friend class Sinkhorn;
+
     Geometry() noexcept = default;
 
     template <class Make> static Geometry make(Make &&c_function) {
@@ -1571,7 +1577,7 @@ private:
 
     template <class V> static columns<const double> doubles(const V &v) {
         const auto c = Operator::as_columns(v);
-        static_assert(std::is_same_v<std::remove_cv_t<std::remove_pointer_t<decltype(c.data())>>, double>, "points are double");
+        static_assert(std::is_same_v<std::remove_cv_t<std::remove_pointer_t<decltype(c.data())>>, double>, "points and masses are double");
         return c;
     }
 
@@ -1622,6 +1628,47 @@ struct transport_gradients {
     std::vector<double> a, b, cost, x, y;
 
     bool converged() const noexcept { return status == RKN_OK; }
+};
+
+/* How the search for a barycentre ended; p are its masses on given points. */
+struct barycenter_result {
+    rkn_status status;               // RKN_OK or one of RKN_STOP_...
+    std::int64_t iterations;         // or steps of moving points
+    double passes;                   // visits of all entries of a plan
+    double primal;                   // the weighted sum of what transport costs, with the entropy
+    double marginal_error;           // of the worst input
+    std::string message;             // empty when converged
+    std::vector<double> p;
+
+    bool converged() const noexcept { return status == RKN_OK; }
+    explicit operator bool() const noexcept { return converged(); }
+    const char *name() const noexcept { return rkn_status_name(status); }
+};
+
+/* A cloud of points, a column each, and their masses (alike if there are none). */
+struct point_cloud {
+    columns<const double> points;
+    span<const double> masses = {};
+};
+
+/* One of several problems; the geometry must live through the call. */
+struct transport_problem {
+    const Geometry *G;
+    span<const double> a, b;
+};
+
+/* How several problems ended. `status` is that of the first that did not converge, negative if it failed; f, g and cost of one that
+   failed or is infeasible are empty and NaN, and the others do not suffer from it. */
+struct batch_result {
+    rkn_status status;
+    std::string message;             // of that problem, empty if all converged
+    std::vector<rkn_status> statuses;
+    std::vector<double> costs;       // <C, P>
+    std::vector<transport_potentials> potentials;
+
+    bool converged() const noexcept { return status == RKN_OK; }
+    explicit operator bool() const noexcept { return converged(); }
+    const char *name() const noexcept { return rkn_status_name(status); }
 };
 
 /* Entropic optimal transport with memory: "auto", "sinkhorn" or "sns". */
@@ -1763,6 +1810,92 @@ public:
         });
     }
 
+    /* The masses on the rows of G between those in the columns of `inputs`, by weights (none: equal ones). The option "barycenter"
+       is "entropic" or "debiased". */
+    template <class V> barycenter_result barycenter(const Geometry &G, const V &inputs, span<const double> weights = {}) {
+        const auto c = Geometry::doubles(inputs);
+        const rkn::shape s = G.shape();
+        detail::need_size("Sinkhorn::barycenter", "inputs", c.rows(), s.ncols);
+        need_weights("Sinkhorn::barycenter", weights, c.cols());
+        std::vector<double> p(static_cast<std::size_t>(s.nrows));
+        return between(std::move(p), [&](double *to) {
+            return rkn_sinkhorn_barycenter(get(), G.get(), c.cols(), c.data(), c.ld(), weights.data(), to);
+        });
+    }
+
+    /* Moves the points in the columns of x, of masses a (none: equal ones), to between the clouds. */
+    barycenter_result barycenter_points(columns<double> x, const std::vector<point_cloud> &clouds, span<const double> weights = {},
+                                        span<const double> a = {}) {
+        const char *const function = "Sinkhorn::barycenter_points";
+        need_weights(function, weights, detail::length(clouds));
+        if (!a.empty()) detail::need_size(function, "a", detail::length(a), x.cols());
+        std::vector<std::int64_t> cloudptr{0};
+        std::vector<double> y, b;
+        for (const point_cloud &cloud : clouds) {
+            detail::need_size(function, "points", cloud.points.rows(), x.rows());
+            if (cloud.masses.empty() != clouds.front().masses.empty())
+                detail::fail(RKN_ERR_ARGUMENT, function, "masses", "must be given for all clouds or for none");
+            if (!cloud.masses.empty()) detail::need_size(function, "masses", detail::length(cloud.masses), cloud.points.cols());
+            for (std::int64_t j = 0; j < cloud.points.cols(); ++j)
+                y.insert(y.end(), cloud.points.column(j).begin(), cloud.points.column(j).end());
+            b.insert(b.end(), cloud.masses.begin(), cloud.masses.end());
+            cloudptr.push_back(cloudptr.back() + cloud.points.cols());
+        }
+        return between({}, [&](double *) {
+            return rkn_sinkhorn_barycenter_points(get(), x.rows(), x.cols(), x.data(), x.ld(), a.data(), detail::length(clouds),
+                                                  cloudptr.data(), y.data(), x.rows(), b.empty() ? nullptr : b.data(), weights.data());
+        });
+    }
+
+    /* The plans of pairs of masses at one cost: the columns of A and of B. */
+    template <class V, class W> batch_result solve_batch(const Geometry &G, const V &A, const W &B) {
+        const auto a = Geometry::doubles(A), b = Geometry::doubles(B);
+        const rkn::shape s = G.shape();
+        detail::need_size("Sinkhorn::solve_batch", "A", a.rows(), s.nrows);
+        detail::need_size("Sinkhorn::solve_batch", "B", b.rows(), s.ncols);
+        if (a.cols() != b.cols()) detail::fail(RKN_ERR_SIZE, "Sinkhorn::solve_batch", "B", "must have as many columns as A");
+        const std::size_t n = static_cast<std::size_t>(s.nrows), m = static_cast<std::size_t>(s.ncols);
+        std::vector<double> f(n * static_cast<std::size_t>(a.cols())), g(m * static_cast<std::size_t>(a.cols()));
+        batch_result r = several(a.cols(), [&](double *costs, rkn_status *statuses) {
+            return rkn_sinkhorn_solve_batch(get(), G.get(), a.cols(), a.data(), a.ld(), b.data(), b.ld(), f.data(), s.nrows, g.data(),
+                                            s.ncols, costs, statuses);
+        });
+        for (std::size_t l = 0; l < r.statuses.size(); ++l) {
+            r.potentials.emplace_back();
+            if (!has_plan(r.statuses[l])) continue;
+            r.potentials[l].f.assign(f.data() + l * n, f.data() + (l + 1) * n);
+            r.potentials[l].g.assign(g.data() + l * m, g.data() + (l + 1) * m);
+        }
+        return r;
+    }
+
+    /* The plans of problems that have each their own cost. */
+    batch_result solve_many(const std::vector<transport_problem> &problems) {
+        std::vector<const rkn_geometry *> geometries;
+        std::vector<const double *> a, b;
+        std::vector<double *> f, g;
+        std::vector<transport_potentials> potentials(problems.size());
+        for (std::size_t l = 0; l < problems.size(); ++l) {
+            if (!problems[l].G) detail::fail(RKN_ERR_NULL, "Sinkhorn::solve_many", "G", "must not be NULL");
+            const rkn::shape s = problems[l].G->shape();
+            detail::need_size("Sinkhorn::solve_many", "a", detail::length(problems[l].a), s.nrows);
+            detail::need_size("Sinkhorn::solve_many", "b", detail::length(problems[l].b), s.ncols);
+            potentials[l].f.resize(static_cast<std::size_t>(s.nrows));
+            potentials[l].g.resize(static_cast<std::size_t>(s.ncols));
+            geometries.push_back(problems[l].G->get());
+            a.push_back(problems[l].a.data()), b.push_back(problems[l].b.data());
+            f.push_back(potentials[l].f.data()), g.push_back(potentials[l].g.data());
+        }
+        batch_result r = several(detail::length(problems), [&](double *costs, rkn_status *statuses) {
+            return rkn_sinkhorn_solve_many(get(), detail::length(problems), geometries.data(), a.data(), b.data(), f.data(), g.data(),
+                                           costs, statuses);
+        });
+        r.potentials = std::move(potentials);
+        for (std::size_t l = 0; l < r.statuses.size(); ++l)
+            if (!has_plan(r.statuses[l])) r.potentials[l] = {};
+        return r;
+    }
+
     /* Throws the memory away, keeps the options. */
     void forget() {
         detail::call([&] { return rkn_sinkhorn_forget(get()); });
@@ -1807,6 +1940,42 @@ private:
             return c_function(g, with_cost ? g.cost.data() : nullptr, d > 0 ? g.x.data() : nullptr, d > 0 ? g.y.data() : nullptr);
         });
         return g;
+    }
+
+    static void need_weights(const char *function, span<const double> weights, std::int64_t k) {
+        if (!weights.empty()) detail::need_size(function, "weights", detail::length(weights), k);
+    }
+
+    template <class F> barycenter_result between(std::vector<double> p, F &&c_function) {
+        std::string message;
+        const rkn_status status = detail::call([&] {
+            const rkn_status rc = c_function(p.data());
+            if (rc > 0) message = rkn_last_error();
+            return rc;
+        });
+        if (status == RKN_STOP_INFEASIBLE) p.clear();
+        return barycenter_result{status,
+                                 get_int("iterations"),
+                                 get_real("passes"),
+                                 get_real("primal"),
+                                 get_real("marginal_error"),
+                                 std::move(message),
+                                 std::move(p)};
+    }
+
+    static bool has_plan(rkn_status status) noexcept { return status >= 0 && status != RKN_STOP_INFEASIBLE; }
+
+    // A problem that fails has its status in the result; what fails as a whole, before any problem has one, is thrown.
+    template <class F> batch_result several(std::int64_t k, F &&c_function) {
+        constexpr rkn_status unset = std::numeric_limits<rkn_status>::max();
+        batch_result r{RKN_OK, {}, std::vector<rkn_status>(static_cast<std::size_t>(k), unset),
+                       std::vector<double>(static_cast<std::size_t>(k), std::numeric_limits<double>::quiet_NaN()), {}};
+        detail::call([&] {
+            r.status = c_function(r.costs.data(), r.statuses.data());
+            if (r.status != RKN_OK) r.message = rkn_last_error();
+            return r.statuses.empty() || r.statuses.front() == unset ? r.status : RKN_OK;
+        });
+        return r;
     }
 
     template <class X, class Y>

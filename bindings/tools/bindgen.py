@@ -301,7 +301,7 @@ class Reader:
             raise HeaderError(line, f"type '{base}' cannot stand without a pointer" if pointee else f"unknown type '{base}'")
         if depth > 0 and not pointee:
             raise HeaderError(line, f"unknown type '{base}'")
-        if depth > 2 or (depth == 2 and not (base == "char" or base in h.opaques or base in h.structs)):
+        if depth > 2 or (depth == 2 and not (base in ("char", "double") or base in h.opaques or base in h.structs)):
             raise HeaderError(line, f"no rule for {depth} stars behind '{base}'")
         return Type(h.aliases.get(base, base), depth, const, line)
 
@@ -366,7 +366,7 @@ def fortran_type(kind, callbacks, in_callback, structs):
     absent = "" if in_callback else ", optional"
     if kind.base == "char" and kind.depth == 1 and not in_callback:
         return f"character(kind=c_char), intent({'in' if kind.const else 'inout'}), optional"
-    if kind.depth == 2 and (not kind.const or kind.base == "char" or kind.base in structs):
+    if kind.depth == 2 and kind.base != "double" and (not kind.const or kind.base == "char" or kind.base in structs):
         return f"type(c_ptr), intent(inout){absent}"
     if kind.depth == 1 and kind.base in structs:
         return f"type({kind.base}), intent({'in' if kind.const else 'inout'})"

@@ -10,6 +10,8 @@
 mod any;
 mod args;
 pub mod bracket;
+pub mod barycenter;
+pub mod batch;
 pub mod callback;
 pub mod context;
 pub mod derivative;

@@ -26,7 +26,7 @@ pub struct rkn_sinkhorn {
 
 impl rkn_sinkhorn {
     /// What "status" and "reason" will say.
-    fn ended(&self, outcome: &Result<Outcome>) {
+    pub(super) fn ended(&self, outcome: &Result<Outcome>) {
         self.reason.replace(match outcome {
             Ok(Outcome::Converged) => "converged".to_string(),
             Ok(Outcome::Stopped(stop)) => stop.sentence().to_string(),

@@ -62,7 +62,9 @@ pub struct Context {
     pub pool: Pool,
     seed: AtomicU64,
     log_level: AtomicI64,
-    interrupt: AtomicBool,
+    interrupt: Arc<AtomicBool>,
+    /// Of a part of somebody's solve, who consumes interrupts.
+    is_worker: bool,
     reduce: RwLock<Option<Arc<dyn Reduce>>>,
     log: RwLock<Option<Arc<dyn Log>>>,
 }
@@ -79,10 +81,20 @@ impl Context {
             pool: Pool::new(),
             seed: AtomicU64::new(0),
             log_level: AtomicI64::new(LOG_SOLVE as i64),
-            interrupt: AtomicBool::new(false),
+            interrupt: Arc::new(AtomicBool::new(false)),
+            is_worker: false,
             reduce: RwLock::new(None),
             log: RwLock::new(None),
         }
+    }
+
+    /// For a part of a solve on a thread of the pool: one thread, silent, with the interrupt flag of the context it works for.
+    pub fn worker(interrupt: Arc<AtomicBool>) -> Self {
+        Context { interrupt, is_worker: true, ..Context::new() }
+    }
+
+    pub fn interrupt_flag(&self) -> Arc<AtomicBool> {
+        self.interrupt.clone()
     }
 
     pub fn seed(&self) -> u64 {
@@ -137,7 +149,9 @@ impl Context {
 
     /// The solve that stops for an interrupt consumes it.
     pub fn clear_interrupt(&self) {
-        self.interrupt.store(false, Ordering::Relaxed);
+        if !self.is_worker {
+            self.interrupt.store(false, Ordering::Relaxed);
+        }
     }
 }
 

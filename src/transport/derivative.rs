@@ -118,7 +118,7 @@ impl Factor<'_> {
 
 impl Sinkhorn {
     fn points(&self) -> Result<&Points> {
-        let points = match &self.solved()?.geometry.costs {
+        let points = match &self.solved_exactly()?.geometry.costs {
             Costs::Plain(rows) => rows.points(),
             _ => None,
         };
@@ -133,7 +133,7 @@ impl Sinkhorn {
     /// Derivatives of the value with respect to the points.
     pub fn gradient_points(&self, pool: &Pool, x: Option<PanelMut<f64>>, y: Option<PanelMut<f64>>) -> Result<()> {
         let points = self.points()?;
-        let plan = Plan::new(self.solved()?)?;
+        let plan = Plan::new(self.solved_exactly()?)?;
         let mut found = Moved::new(points)?;
         found.add(points, &plan, pool, |_, _, _| ())?;
         found.write(points, x, y);
@@ -146,10 +146,10 @@ impl Sinkhorn {
             self.points()?;
         }
         if let Cotangent::Potentials { wf, wg } = &cotangent {
-            balanced(self.solved()?, wf, wg)?;
+            balanced(self.solved_exactly()?, wf, wg)?;
         }
         let kept = self.laplacian.take();
-        let plan = Plan::new(self.solved()?)?;
+        let plan = Plan::new(self.solved_exactly()?)?;
         let (n, m) = (plan.phi.len(), plan.gamma.len());
         let pool = &setup.context.pool;
         let mut laplacian = match kept {

@@ -733,7 +733,7 @@ impl Part {
 }
 
 /// sum_j + w e_j, with whatever instructions the machine has.
-fn add(e: &[f64], w: f64, sums: &mut [f64]) {
+pub(super) fn add(e: &[f64], w: f64, sums: &mut [f64]) {
     pulp::Arch::new().dispatch(|| sums.iter_mut().zip(e).for_each(|(sum, e)| *sum += w * e));
 }
 

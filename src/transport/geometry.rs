@@ -217,6 +217,11 @@ impl<S: Copy> Matrix<S> {
         Ok(Matrix { data: owned.as_ref().map_or(data, |v| v.as_ptr()), owned, m, ld })
     }
 
+    /// Rows of m numbers without gaps.
+    pub fn owned(data: Vec<S>, m: usize) -> Self {
+        Matrix { data: data.as_ptr(), owned: Some(data), m, ld: m }
+    }
+
     fn of(&self, i: usize) -> &[S] {
         debug_assert!(self.owned.as_ref().is_none_or(|v| v.as_ptr() == self.data));
         // SAFETY: rows lie within what `new` was promised.

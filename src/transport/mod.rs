@@ -10,6 +10,8 @@ pub mod divergence;
 pub mod circle;
 pub mod coding_rate;
 pub mod derivative;
+pub mod barycenter;
+pub mod batch;
 pub mod dual;
 mod factor;
 mod gap;
@@ -17,6 +19,7 @@ pub mod geometry;
 pub mod line;
 pub mod laplacian;
 pub mod membership;
+mod kernel;
 mod newton;
 pub mod options;
 mod path;
@@ -104,14 +107,19 @@ pub(crate) struct Watch<'a> {
 impl Watch<'_> {
     /// After an iteration with this error of the columns: whether to stop.
     fn stops(&mut self, dual: &Dual, error: f64) -> bool {
+        self.stops_at(dual.work.passes, error)
+    }
+
+    /// The same after so many passes.
+    fn stops_at(&mut self, passes: f64, error: f64) -> bool {
         let seconds = self.started.elapsed().as_secs_f64();
         let mut report = self.setup.report.borrow_mut();
         report.iterations += 1;
-        report.passes = dual.work.passes;
+        report.passes = passes;
         let progress = Progress {
             phase: PHASE_ITERATE,
             iteration: report.iterations,
-            applies: dual.work.passes as usize,
+            applies: passes as usize,
             measure: error,
             target: self.target,
             seconds,
@@ -129,7 +137,7 @@ impl Watch<'_> {
         if self.stop.is_none() && seconds > self.setup.options.real("time_limit") {
             self.stop = Some(Stop::Time);
         }
-        if self.stop.is_none() && dual.work.passes >= self.setup.options.int("max_passes") as f64 {
+        if self.stop.is_none() && passes >= self.setup.options.int("max_passes") as f64 {
             self.stop = Some(Stop::Iterations);
         }
         self.stop.is_some()
@@ -173,6 +181,7 @@ pub struct Sinkhorn {
     selves: divergence::Selves,
     /// Of the last solution, once derivatives have been asked for.
     laplacian: Option<laplacian::Laplacian>,
+    barycenters: Option<barycenter::Kept>,
 }
 
 impl Sinkhorn {
@@ -318,6 +327,15 @@ impl Sinkhorn {
         })
     }
 
+    /// The last solution, if its plan has the marginals that were given.
+    fn solved_exactly(&self) -> Result<&Solved> {
+        let solved = self.solved()?;
+        if !solved.is_exact {
+            return Err(Error::State("the last plan is partial or has penalised marginals: it does not have those given".to_string()));
+        }
+        Ok(solved)
+    }
+
     fn solved(&self) -> Result<&Solved> {
         self.solved.as_ref().ok_or_else(|| Error::State("nothing has been solved yet".to_string()))
     }
@@ -330,11 +348,7 @@ impl Sinkhorn {
 
     /// The plan rounded to the marginals, with bounds of the exact cost, by the rows of the geometry.
     pub fn round(&self, setup: &Setup) -> Result<Rounded> {
-        let solved = self.solved()?;
-        if !solved.is_exact {
-            return Err(Error::State("the last plan is partial or has penalised marginals: there are none to round it to".to_string()));
-        }
-        let rounded = bracket::round(solved.plan(&setup.context.pool))?;
+        let rounded = bracket::round(self.solved_exactly()?.plan(&setup.context.pool))?;
         setup.report.borrow_mut().bounds = Some((rounded.lower, rounded.upper));
         Ok(rounded)
     }
@@ -395,8 +409,8 @@ impl Problem {
         if plain.is_transposed {
             relaxed.swap(0, 1);
         }
-        if !is_partial && !is_penalised && (of_a - of_b).abs() > 1e-8 * of_a.max(of_b) {
-            return Err(Error::argument("b", format!("of mass {of_b}"), format!("have the mass of a, {of_a}")));
+        if !is_partial && !is_penalised {
+            equal(of_a, of_b)?;
         }
         if moved > of_a.min(of_b) * (1.0 + 1e-12) {
             return Err(Error::argument("transported_mass", moved, format!("be at most the mass of a and of b, {of_a} and {of_b}")));
@@ -417,6 +431,20 @@ impl Problem {
     fn is_exact(&self) -> bool {
         Arc::ptr_eq(&self.plain, &self.geometry) && self.relaxed.iter().all(|side| side.penalty.is_infinite())
     }
+}
+
+/// The common mass of both marginals.
+fn masses(a: &[f64], b: &[f64]) -> Result<f64> {
+    let of_a = mass("a", a)?;
+    equal(of_a, mass("b", b)?)?;
+    Ok(of_a)
+}
+
+fn equal(of_a: f64, of_b: f64) -> Result<()> {
+    if (of_a - of_b).abs() > 1e-8 * of_a.max(of_b) {
+        return Err(Error::argument("b", format!("of mass {of_b}"), format!("have the mass of a, {of_a}")));
+    }
+    Ok(())
 }
 
 fn mass(name: &'static str, v: &[f64]) -> Result<f64> {

@@ -39,7 +39,7 @@ build_f90() {
   local binding=$root/bindings/fortran/src unit
   objects=()
   for unit in reknit_{c,support,library,callbacks,context,scalar} \
-    reknit_{operator_base,operator_arrays,arrays,operator,request,krylov,sequence,sinkhorn,line} reknit; do
+    reknit_{operator_base,operator_arrays,arrays,operator,request,krylov,sequence,sinkhorn,batch,line,membership} reknit; do
     ${FC:-gfortran} -O1 -J "$build" -I "$build" -c "$binding/$unit.f90" -o "$build/$unit.o" || return
     objects+=("$build/$unit.o")
   done

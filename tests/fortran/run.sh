@@ -11,8 +11,9 @@ fc=${FC:-gfortran}
 flags=(-std=f2018 -Wall -Wextra -Wtrampolines -Werror -fcheck=all -g -J "$build" -I "$build")
 binding=(reknit_c reknit_support reknit_library reknit_callbacks reknit_context reknit_scalar reknit_operator_base
          reknit_operator_arrays reknit_arrays reknit_operator reknit_request reknit_krylov reknit_sequence
-         reknit_sinkhorn reknit_line reknit_membership reknit)
-tests=(test_operator test_krylov test_block test_learned test_reverse test_sequence test_sinkhorn test_line test_derivative test_context)
+         reknit_sinkhorn reknit_batch reknit_line reknit_membership reknit)
+tests=(test_operator test_krylov test_block test_learned test_reverse test_sequence test_sinkhorn test_barycenter test_line test_derivative
+       test_context)
 
 passed=0
 failed=0

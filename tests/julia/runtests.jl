@@ -22,7 +22,7 @@ function run_file(name)
 end
 
 counts = map(run_file, ("test_context.jl", "test_operator.jl", "test_krylov.jl", "test_block.jl", "test_learned.jl", "test_reverse.jl",
-                        "test_sequence.jl", "test_sinkhorn.jl", "test_line.jl", "test_derivative.jl", "test_objects.jl", "test_linearsolve.jl"))
+                        "test_sequence.jl", "test_sinkhorn.jl", "test_barycenter.jl", "test_line.jl", "test_derivative.jl", "test_objects.jl", "test_linearsolve.jl"))
 passed, failed = sum(first, counts), sum(last, counts)
 println(passed, " passed, ", failed, " failed")
 exit(failed == 0 ? 0 : 1)

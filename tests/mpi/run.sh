@@ -12,7 +12,7 @@ library=$PWD/target/release
 limit=${RKN_MPI_TIME_LIMIT:-180}               # seconds a program may take; a rank that waits for ever takes longer
 binding=(reknit_c reknit_support reknit_library reknit_callbacks reknit_context reknit_scalar reknit_operator_base
          reknit_operator_arrays reknit_arrays reknit_operator reknit_request reknit_krylov reknit_sequence
-         reknit_sinkhorn reknit_line reknit_membership reknit reknit_mpi)
+         reknit_sinkhorn reknit_batch reknit_line reknit_membership reknit reknit_mpi)
 passed=0
 failed=0
 

@@ -26,5 +26,6 @@ module reknit
       rkn_wasserstein_circle_plan => wasserstein_circle_plan, rkn_wasserstein_sliced => wasserstein_sliced, &
       rkn_wasserstein_circle_gradient => wasserstein_circle_gradient
   use reknit_membership, only: rkn_ds_project => ds_project, rkn_ds_project_vjp => ds_project_vjp, rkn_coding_rate => coding_rate
+  use reknit_sinkhorn, only: rkn_geometry_t, rkn_sinkhorn_t, rkn_transport_problem
   implicit none
 end module reknit

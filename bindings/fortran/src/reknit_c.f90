@@ -1266,6 +1266,170 @@ module reknit_c
       integer(c_int64_t), value :: ldgx
       integer(c_int32_t) :: rkn_wasserstein_sliced
     end function rkn_wasserstein_sliced
+    function rkn_sinkhorn_gradient_points(s, dX, lddx, dY, lddy) bind(c, name="rkn_sinkhorn_gradient_points")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: dX
+      integer(c_int64_t), value :: lddx
+      type(c_ptr), value :: dY
+      integer(c_int64_t), value :: lddy
+      integer(c_int32_t) :: rkn_sinkhorn_gradient_points
+    end function rkn_sinkhorn_gradient_points
+    function rkn_sinkhorn_vjp_potentials(s, wf, wg, da, db, order, dC, lddc, dX, lddx, dY, &
+        lddy) bind(c, name="rkn_sinkhorn_vjp_potentials")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: wf
+      type(c_ptr), value :: wg
+      type(c_ptr), value :: da
+      type(c_ptr), value :: db
+      integer(c_int32_t), value :: order
+      type(c_ptr), value :: dC
+      integer(c_int64_t), value :: lddc
+      type(c_ptr), value :: dX
+      integer(c_int64_t), value :: lddx
+      type(c_ptr), value :: dY
+      integer(c_int64_t), value :: lddy
+      integer(c_int32_t) :: rkn_sinkhorn_vjp_potentials
+    end function rkn_sinkhorn_vjp_potentials
+    function rkn_sinkhorn_vjp_plan(s, order, W, ldw, da, db, dC, lddc, dX, lddx, dY, &
+        lddy) bind(c, name="rkn_sinkhorn_vjp_plan")
+      import
+      type(c_ptr), value :: s
+      integer(c_int32_t), value :: order
+      type(c_ptr), value :: W
+      integer(c_int64_t), value :: ldw
+      type(c_ptr), value :: da
+      type(c_ptr), value :: db
+      type(c_ptr), value :: dC
+      integer(c_int64_t), value :: lddc
+      type(c_ptr), value :: dX
+      integer(c_int64_t), value :: lddx
+      type(c_ptr), value :: dY
+      integer(c_int64_t), value :: lddy
+      integer(c_int32_t) :: rkn_sinkhorn_vjp_plan
+    end function rkn_sinkhorn_vjp_plan
+    function rkn_ds_project(ctx, n, K, ldk, eta, tolerance, G, ldg, u, v, &
+        start) bind(c, name="rkn_ds_project")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: K
+      integer(c_int64_t), value :: ldk
+      real(c_double), value :: eta
+      real(c_double), value :: tolerance
+      type(c_ptr), value :: G
+      integer(c_int64_t), value :: ldg
+      type(c_ptr), value :: u
+      type(c_ptr), value :: v
+      integer(c_int32_t), value :: start
+      integer(c_int32_t) :: rkn_ds_project
+    end function rkn_ds_project
+    function rkn_ds_project_vjp(ctx, n, eta, G, ldg, W, ldw, dK, lddk) bind(c, name="rkn_ds_project_vjp")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: n
+      real(c_double), value :: eta
+      type(c_ptr), value :: G
+      integer(c_int64_t), value :: ldg
+      type(c_ptr), value :: W
+      integer(c_int64_t), value :: ldw
+      type(c_ptr), value :: dK
+      integer(c_int64_t), value :: lddk
+      integer(c_int32_t) :: rkn_ds_project_vjp
+    end function rkn_ds_project_vjp
+    function rkn_coding_rate(ctx, d, n, Z, ldz, alpha, rate, dZ, lddz) bind(c, name="rkn_coding_rate")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: d
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: Z
+      integer(c_int64_t), value :: ldz
+      real(c_double), value :: alpha
+      type(c_ptr), value :: rate
+      type(c_ptr), value :: dZ
+      integer(c_int64_t), value :: lddz
+      integer(c_int32_t) :: rkn_coding_rate
+    end function rkn_coding_rate
+    function rkn_coding_rate_clustered(ctx, d, n, k, Z, ldz, Pi, ldpi, eps2, rate, dZ, lddz, dPi, &
+        lddpi) bind(c, name="rkn_coding_rate_clustered")
+      import
+      type(c_ptr), value :: ctx
+      integer(c_int64_t), value :: d
+      integer(c_int64_t), value :: n
+      integer(c_int64_t), value :: k
+      type(c_ptr), value :: Z
+      integer(c_int64_t), value :: ldz
+      type(c_ptr), value :: Pi
+      integer(c_int64_t), value :: ldpi
+      real(c_double), value :: eps2
+      type(c_ptr), value :: rate
+      type(c_ptr), value :: dZ
+      integer(c_int64_t), value :: lddz
+      type(c_ptr), value :: dPi
+      integer(c_int64_t), value :: lddpi
+      integer(c_int32_t) :: rkn_coding_rate_clustered
+    end function rkn_coding_rate_clustered
+    function rkn_sinkhorn_barycenter(s, G, k, B, ldb, weights, p) bind(c, name="rkn_sinkhorn_barycenter")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: G
+      integer(c_int64_t), value :: k
+      type(c_ptr), value :: B
+      integer(c_int64_t), value :: ldb
+      type(c_ptr), value :: weights
+      type(c_ptr), value :: p
+      integer(c_int32_t) :: rkn_sinkhorn_barycenter
+    end function rkn_sinkhorn_barycenter
+    function rkn_sinkhorn_barycenter_points(s, d, n, X, ldx, a, k, cloudptr, Y, ldy, b, &
+        weights) bind(c, name="rkn_sinkhorn_barycenter_points")
+      import
+      type(c_ptr), value :: s
+      integer(c_int64_t), value :: d
+      integer(c_int64_t), value :: n
+      type(c_ptr), value :: X
+      integer(c_int64_t), value :: ldx
+      type(c_ptr), value :: a
+      integer(c_int64_t), value :: k
+      type(c_ptr), value :: cloudptr
+      type(c_ptr), value :: Y
+      integer(c_int64_t), value :: ldy
+      type(c_ptr), value :: b
+      type(c_ptr), value :: weights
+      integer(c_int32_t) :: rkn_sinkhorn_barycenter_points
+    end function rkn_sinkhorn_barycenter_points
+    function rkn_sinkhorn_solve_batch(s, G, k, A, lda, B, ldb, fs, ldf, gs, ldg, costs, &
+        statuses) bind(c, name="rkn_sinkhorn_solve_batch")
+      import
+      type(c_ptr), value :: s
+      type(c_ptr), value :: G
+      integer(c_int64_t), value :: k
+      type(c_ptr), value :: A
+      integer(c_int64_t), value :: lda
+      type(c_ptr), value :: B
+      integer(c_int64_t), value :: ldb
+      type(c_ptr), value :: fs
+      integer(c_int64_t), value :: ldf
+      type(c_ptr), value :: gs
+      integer(c_int64_t), value :: ldg
+      type(c_ptr), value :: costs
+      integer(c_int32_t), intent(inout), optional :: statuses(*)
+      integer(c_int32_t) :: rkn_sinkhorn_solve_batch
+    end function rkn_sinkhorn_solve_batch
+    function rkn_sinkhorn_solve_many(s, k, G, a, b, fs, gs, costs, &
+        statuses) bind(c, name="rkn_sinkhorn_solve_many")
+      import
+      type(c_ptr), value :: s
+      integer(c_int64_t), value :: k
+      type(c_ptr), value :: G
+      type(c_ptr), value :: a
+      type(c_ptr), value :: b
+      type(c_ptr), value :: fs
+      type(c_ptr), value :: gs
+      type(c_ptr), value :: costs
+      integer(c_int32_t), intent(inout), optional :: statuses(*)
+      integer(c_int32_t) :: rkn_sinkhorn_solve_many
+    end function rkn_sinkhorn_solve_many
   end interface
 
 end module reknit_c

@@ -11,7 +11,8 @@ module reknit_sinkhorn
   use reknit_arrays, only: array
   implicit none
   private
-  public :: rkn_geometry_t, rkn_sinkhorn_t
+  public :: rkn_geometry_t, rkn_sinkhorn_t, rkn_transport_problem
+  public :: check_count   ! gfortran hides what is private from submodules too
 
   integer(c_int32_t), parameter :: from_one = 1   ! the base of indices unless told otherwise
 
@@ -60,7 +61,60 @@ module reknit_sinkhorn
     procedure :: vjp_potentials
     procedure :: vjp_plan
     procedure :: forget
+    procedure :: barycenter
+    procedure :: barycenter_points
+    procedure :: solve_batch
+    procedure :: solve_many
   end type rkn_sinkhorn_t
+
+  ! One of several problems, and what comes of it: status as of a solve, the potentials and <C, P> if there is a plan.
+  type :: rkn_transport_problem
+    type(rkn_geometry_t) :: geometry
+    real(real64), allocatable :: a(:), b(:)
+    integer :: status = 0
+    real(real64), allocatable :: f(:), g(:)
+    real(real64) :: cost = 0
+  end type rkn_transport_problem
+
+  ! Barycentres and several problems at once: reknit_batch.f90.
+  interface
+    recursive module subroutine barycenter(self, G, B, p, weights, stat, errmsg)
+      class(rkn_sinkhorn_t), intent(in) :: self
+      type(rkn_geometry_t), intent(in) :: G
+      real(real64), target, intent(in) :: B(:, :)
+      real(real64), contiguous, target, intent(inout) :: p(:)
+      real(real64), optional, contiguous, target, intent(in) :: weights(:)
+      integer, optional, intent(out) :: stat
+      character(*), optional, intent(out) :: errmsg
+    end subroutine barycenter
+
+    recursive module subroutine barycenter_points(self, X, Y, counts, a, b, weights, stat, errmsg)
+      class(rkn_sinkhorn_t), intent(in) :: self
+      real(real64), target, intent(inout) :: X(:, :)
+      real(real64), target, intent(in) :: Y(:, :)
+      integer, intent(in) :: counts(:)
+      real(real64), optional, contiguous, target, intent(in) :: a(:), b(:), weights(:)
+      integer, optional, intent(out) :: stat
+      character(*), optional, intent(out) :: errmsg
+    end subroutine barycenter_points
+
+    recursive module subroutine solve_batch(self, G, A, B, fs, gs, costs, statuses, stat, errmsg)
+      class(rkn_sinkhorn_t), intent(in) :: self
+      type(rkn_geometry_t), intent(in) :: G
+      real(real64), target, intent(in) :: A(:, :), B(:, :)
+      real(real64), optional, allocatable, intent(inout) :: fs(:, :), gs(:, :), costs(:)
+      integer, optional, allocatable, intent(inout) :: statuses(:)
+      integer, optional, intent(out) :: stat
+      character(*), optional, intent(out) :: errmsg
+    end subroutine solve_batch
+
+    recursive module subroutine solve_many(self, problems, stat, errmsg)
+      class(rkn_sinkhorn_t), intent(in) :: self
+      type(rkn_transport_problem), target, intent(inout) :: problems(:)
+      integer, optional, intent(out) :: stat
+      character(*), optional, intent(out) :: errmsg
+    end subroutine solve_many
+  end interface
 
   ! Derivatives on their way to the caller; not allocated where they are not wanted.
   type :: gradients_t

@@ -37,6 +37,7 @@ export wasserstein_circle, wasserstein_circle_plan, wasserstein_circle_gradient
 export wasserstein_sliced, wasserstein_sliced_gradient
 export gradient_points, vjp_potentials, vjp_plan
 export ds_project, ds_project_vjp, coding_rate
+export barycenter, barycenter!, solve_batch, solve_many, TransportBatch
 export ReknitKrylov
 
 include("libreknit.jl")
@@ -59,6 +60,7 @@ include("transport.jl")
 include("line.jl")
 include("derivative.jl")
 include("membership.jl")
+include("batch.jl")
 include("linearsolve.jl")
 
 function __init__()

@@ -559,4 +559,55 @@ rkn_wasserstein_sliced(ctx, d, n, X, ldx, a, m, Y, ldy, b, p, projections, seed,
         Ptr{Float64}, Int64), ctx, d, n, X, ldx, a, m, Y, ldy, b, p, projections, seed, cost, gradient_X,
         ldgx)
 
+rkn_sinkhorn_gradient_points(s, dX, lddx, dY, lddy) =
+    ccall((:rkn_sinkhorn_gradient_points, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Float64}, Int64, Ptr{Float64},
+        Int64), s, dX, lddx, dY, lddy)
+
+rkn_sinkhorn_vjp_potentials(s, wf, wg, da, db, order, dC, lddc, dX, lddx, dY, lddy) =
+    ccall((:rkn_sinkhorn_vjp_potentials, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Float64}, Ptr{Float64},
+        Ptr{Float64}, Ptr{Float64}, Int32, Ptr{Float64}, Int64, Ptr{Float64}, Int64, Ptr{Float64}, Int64), s,
+        wf, wg, da, db, order, dC, lddc, dX, lddx, dY, lddy)
+
+rkn_sinkhorn_vjp_plan(s, order, W, ldw, da, db, dC, lddc, dX, lddx, dY, lddy) =
+    ccall((:rkn_sinkhorn_vjp_plan, LIBRARY), Int32, (Ptr{Cvoid}, Int32, Ptr{Float64}, Int64, Ptr{Float64},
+        Ptr{Float64}, Ptr{Float64}, Int64, Ptr{Float64}, Int64, Ptr{Float64}, Int64), s, order, W, ldw, da,
+        db, dC, lddc, dX, lddx, dY, lddy)
+
+rkn_ds_project(ctx, n, K, ldk, eta, tolerance, G, ldg, u, v, start) =
+    ccall((:rkn_ds_project, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Ptr{Float64}, Int64, Float64, Float64,
+        Ptr{Float64}, Int64, Ptr{Float64}, Ptr{Float64}, Int32), ctx, n, K, ldk, eta, tolerance, G, ldg, u,
+        v, start)
+
+rkn_ds_project_vjp(ctx, n, eta, G, ldg, W, ldw, dK, lddk) =
+    ccall((:rkn_ds_project_vjp, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Float64, Ptr{Float64}, Int64,
+        Ptr{Float64}, Int64, Ptr{Float64}, Int64), ctx, n, eta, G, ldg, W, ldw, dK, lddk)
+
+rkn_coding_rate(ctx, d, n, Z, ldz, alpha, rate, dZ, lddz) =
+    ccall((:rkn_coding_rate, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64, Float64,
+        Ptr{Float64}, Ptr{Float64}, Int64), ctx, d, n, Z, ldz, alpha, rate, dZ, lddz)
+
+rkn_coding_rate_clustered(ctx, d, n, k, Z, ldz, Pi, ldpi, eps2, rate, dZ, lddz, dPi, lddpi) =
+    ccall((:rkn_coding_rate_clustered, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Int64, Ptr{Float64},
+        Int64, Ptr{Float64}, Int64, Float64, Ptr{Float64}, Ptr{Float64}, Int64, Ptr{Float64}, Int64), ctx, d,
+        n, k, Z, ldz, Pi, ldpi, eps2, rate, dZ, lddz, dPi, lddpi)
+
+rkn_sinkhorn_barycenter(s, G, k, B, ldb, weights, p) =
+    ccall((:rkn_sinkhorn_barycenter, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Int64, Ptr{Float64}, Int64,
+        Ptr{Float64}, Ptr{Float64}), s, G, k, B, ldb, weights, p)
+
+rkn_sinkhorn_barycenter_points(s, d, n, X, ldx, a, k, cloudptr, Y, ldy, b, weights) =
+    ccall((:rkn_sinkhorn_barycenter_points, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Int64, Ptr{Float64}, Int64,
+        Ptr{Float64}, Int64, Ptr{Int64}, Ptr{Float64}, Int64, Ptr{Float64}, Ptr{Float64}), s, d, n, X, ldx,
+        a, k, cloudptr, Y, ldy, b, weights)
+
+rkn_sinkhorn_solve_batch(s, G, k, A, lda, B, ldb, fs, ldf, gs, ldg, costs, statuses) =
+    ccall((:rkn_sinkhorn_solve_batch, LIBRARY), Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Int64, Ptr{Float64}, Int64,
+        Ptr{Float64}, Int64, Ptr{Float64}, Int64, Ptr{Float64}, Int64, Ptr{Float64}, Ptr{Int32}), s, G, k, A,
+        lda, B, ldb, fs, ldf, gs, ldg, costs, statuses)
+
+rkn_sinkhorn_solve_many(s, k, G, a, b, fs, gs, costs, statuses) =
+    ccall((:rkn_sinkhorn_solve_many, LIBRARY), Int32, (Ptr{Cvoid}, Int64, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Float64}},
+        Ptr{Ptr{Float64}}, Ptr{Ptr{Float64}}, Ptr{Ptr{Float64}}, Ptr{Float64}, Ptr{Int32}), s, k, G, a, b,
+        fs, gs, costs, statuses)
+
 end
