@@ -1346,7 +1346,7 @@ rkn_status rkn_sinkhorn_set_monitor(rkn_sinkhorn *s,
 // RKN_STOP_ITERATIONS (max_passes), _TIME, _MONITOR, _INTERRUPT, _STAGNATION with the best potentials;
 // RKN_STOP_INFEASIBLE where a point with mass has no allowed way; the last solution then stays.
 // Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT (a negative mass, unequal masses),
-// RKN_ERR_NONFINITE, RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
+// RKN_ERR_NONFINITE, RKN_ERR_UNSUPPORTED ("target_gap" where entries are forbidden), RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
 rkn_status rkn_sinkhorn_solve(rkn_sinkhorn *s,
                               const rkn_geometry *G,
                               const double *a,
@@ -1357,8 +1357,9 @@ rkn_status rkn_sinkhorn_solve(rkn_sinkhorn *s,
 //
 // G: the cost between the points of a and those of b, n x m. Ga, Gb: the costs among those of a, n x n, and of b, m x m;
 // symmetric. One handle may stand for all three. a, b: as in rkn_sinkhorn_solve, which this contains: the plan between a
-// and b can be asked for afterwards. The last two self terms are remembered for the same geometry and masses, so that
-// a fixed target is solved once. value: gets the divergence, on RKN_OK only.
+// and b can be asked for afterwards. The last two self terms are remembered for the same geometry handle, masses and epsilon,
+// so that a fixed target is solved once. "passes" and "iterations" count all three problems, "max_passes" is the limit of each.
+// value: gets the divergence, on RKN_OK only.
 // Returns and errors: as rkn_sinkhorn_solve; RKN_ERR_SIZE (Ga or Gb), RKN_ERR_STATE (with "transported_mass" or
 // "target_gap", which have no divergence).
 // Sources: Genevay, Peyre and Cuturi 2018 (arXiv 1706.00292); Feydy et al. 2019 (arXiv 1810.08278).
@@ -1430,7 +1431,7 @@ rkn_status rkn_sinkhorn_bracket(rkn_sinkhorn *s,
 // no negative entry.
 //
 // x, u: room for n numbers. y, v: for m. Scales x and y lie in [0, 1]; u v^T makes up for what scaling takes, sum v is 1 or, where
-// nothing is missing, 0.
+// nothing is missing, 0. P is as rkn_sinkhorn_plan_rows gives it; other ways to take the exponentials round otherwise.
 // Errors: as rkn_sinkhorn_bracket.
 // Source: Altschuler, Weed and Rigollet 2017 (arXiv 1705.09634), algorithm 2.
 rkn_status rkn_sinkhorn_round(rkn_sinkhorn *s,

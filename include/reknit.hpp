@@ -1671,6 +1671,21 @@ struct batch_result {
     const char *name() const noexcept { return rkn_status_name(status); }
 };
 
+/* What a divergence is, NaN where a solve stopped short; the rest is of the plan between a and b, with the passes of all three. */
+struct divergence_result : transport_result {
+    double value;
+};
+
+/* lower <= the exact cost of transport <= upper, up to rounding. */
+struct transport_bounds {
+    double lower, upper;
+};
+
+/* diag(x) P diag(y) + u v^T, which has the marginals of the problem. */
+struct rounded_plan {
+    std::vector<double> x, y, u, v;
+};
+
 /* Entropic optimal transport with memory: "auto", "sinkhorn" or "sns". */
 class Sinkhorn {
 public:
@@ -1723,24 +1738,21 @@ public:
 
     /* The plan between the masses a and b (double, not negative, of one sum), one for each row and column of G. */
     template <class A, class B> transport_result solve(const Geometry &G, const A &a, const B &b) {
-        static_assert(detail::in_memory<const A, const B>,
-                      "an expression has no elements in memory: evaluate it into a variable first");
-        static_assert(std::is_same_v<detail::value<const A>, double> && std::is_same_v<detail::value<const B>, double>,
-                      "masses are double");
-        const rkn::shape s = G.shape();
-        detail::need_size("Sinkhorn::solve", "a", detail::length(a), s.nrows);
-        detail::need_size("Sinkhorn::solve", "b", detail::length(b), s.ncols);
-        std::string message;
-        const rkn_status status = detail::call([&] {
-            const rkn_status rc = rkn_sinkhorn_solve(get(), G.get(), std::data(a), std::data(b));
-            if (rc > 0) message = rkn_last_error();
-            // Without a way for all masses no potentials are delivered: those of the solve before stay.
-            if (rc >= 0 && rc != RKN_STOP_INFEASIBLE) shape_ = s;
-            (void)rkn_sinkhorn_get_int(get(), "solves", &solves_);
-            return rc;
+        return solve_with("Sinkhorn::solve", G, a, b,
+                          [&] { return rkn_sinkhorn_solve(get(), G.get(), std::data(a), std::data(b)); });
+    }
+    /* Sinkhorn's divergence between a and b, and the plan between them. Ga and Gb: the costs among the points of a, and of b. */
+    template <class A, class B>
+    divergence_result divergence(const Geometry &G, const Geometry &Ga, const Geometry &Gb, const A &a, const B &b) {
+        double value = std::numeric_limits<double>::quiet_NaN();
+        transport_result r = solve_with("Sinkhorn::divergence", G, a, b, [&] {
+            return rkn_sinkhorn_divergence(get(), G.get(), Ga.get(), Gb.get(), std::data(a), std::data(b), &value);
         });
-        return transport_result{status,           get_int("iterations"),      get_real("passes"),
-                                get_real("cost"), get_real("marginal_error"), std::move(message)};
+        return divergence_result{std::move(r), value};
+    }
+    /* The same where both are masses of the same points. */
+    template <class A, class B> divergence_result divergence(const Geometry &G, const A &a, const B &b) {
+        return divergence(G, G, G, a, b);
     }
 
     /* Those of the last solve. */
@@ -1896,6 +1908,43 @@ public:
         return r;
     }
 
+    /* Rows first to first + count - 1 of the plan, one after the other. */
+    std::vector<double> plan_rows(std::int64_t first, std::int64_t count) const {
+        need_own("Sinkhorn::plan_rows");
+        // What is wrong with them the library says itself.
+        const bool known = first >= 0 && count >= 0 && first <= shape_.nrows && count <= shape_.nrows - first;
+        std::vector<double> rows(static_cast<std::size_t>(known ? count * shape_.ncols : 0));
+        const std::int64_t ld = std::max<std::int64_t>(shape_.ncols, 1);
+        detail::call([&] { return rkn_sinkhorn_plan_rows(get(), first, count, rows.data(), ld); });
+        return rows;
+    }
+    /* Bounds of the exact cost, from the plan. */
+    transport_bounds bracket() {
+        transport_bounds bounds{0, 0};
+        detail::call([&] { return rkn_sinkhorn_bracket(get(), &bounds.lower, &bounds.upper); });
+        return bounds;
+    }
+    /* The plan rounded to its marginals. */
+    rounded_plan round() {
+        need_own("Sinkhorn::round");
+        const std::size_t n = static_cast<std::size_t>(shape_.nrows), m = static_cast<std::size_t>(shape_.ncols);
+        rounded_plan r{std::vector<double>(n), std::vector<double>(m), std::vector<double>(n), std::vector<double>(m)};
+        detail::call([&] { return rkn_sinkhorn_round(get(), r.x.data(), r.y.data(), r.u.data(), r.v.data()); });
+        return r;
+    }
+
+    /* What was learned, as bytes that are the same on every machine. */
+    std::vector<std::byte> save() {
+        return detail::vector_from<std::byte>([&](std::byte *bytes, std::int64_t cap, std::int64_t *need) {
+            return rkn_sinkhorn_save(get(), bytes, cap, need);
+        });
+    }
+    /* The state that save saved: the next solve goes on bit for bit, with this object's options. */
+    template <class Bytes> void load(const Bytes &bytes) {
+        static_assert(sizeof(detail::element<const Bytes>) == 1, "a state is saved as bytes");
+        detail::call([&] { return rkn_sinkhorn_load(get(), std::data(bytes), detail::length(bytes)); });
+    }
+
     /* Throws the memory away, keeps the options. */
     void forget() {
         detail::call([&] { return rkn_sinkhorn_forget(get()); });
@@ -1911,6 +1960,28 @@ public:
 
 private:
     explicit Sinkhorn(std::nullptr_t) noexcept {}
+
+    template <class A, class B, class Solve>
+    transport_result solve_with(const char *function, const Geometry &G, const A &a, const B &b, Solve &&c_function) {
+        static_assert(detail::in_memory<const A, const B>,
+                      "an expression has no elements in memory: evaluate it into a variable first");
+        static_assert(std::is_same_v<detail::value<const A>, double> && std::is_same_v<detail::value<const B>, double>,
+                      "masses are double");
+        const rkn::shape s = G.shape();
+        detail::need_size(function, "a", detail::length(a), s.nrows);
+        detail::need_size(function, "b", detail::length(b), s.ncols);
+        std::string message;
+        const rkn_status status = detail::call([&] {
+            const rkn_status rc = c_function();
+            if (rc > 0) message = rkn_last_error();
+            // Without a way for all masses no potentials are delivered: those of the solve before stay.
+            if (rc >= 0 && rc != RKN_STOP_INFEASIBLE) shape_ = s;
+            (void)rkn_sinkhorn_get_int(get(), "solves", &solves_);
+            return rc;
+        });
+        return transport_result{status,           get_int("iterations"),      get_real("passes"),
+                                get_real("cost"), get_real("marginal_error"), std::move(message)};
+    }
 
     // The size of the potentials is known to who solved: after a solve by C code, or before adopt, this object is not it.
     void need_own(const char *function) const {

@@ -33,7 +33,7 @@ pub unsafe extern "C" fn rkn_sinkhorn_bracket(s: *mut rkn_sinkhorn, lower: *mut 
 /// no negative entry.
 ///
 /// x, u: room for n numbers. y, v: for m. Scales x and y lie in [0, 1]; u v^T makes up for what scaling takes, sum v is 1 or, where
-/// nothing is missing, 0.
+/// nothing is missing, 0. P is as rkn_sinkhorn_plan_rows gives it; other ways to take the exponentials round otherwise.
 /// Errors: as rkn_sinkhorn_bracket.
 /// Source: Altschuler, Weed and Rigollet 2017 (arXiv 1705.09634), algorithm 2.
 #[no_mangle]
@@ -48,6 +48,9 @@ pub unsafe extern "C" fn rkn_sinkhorn_round(s: *mut rkn_sinkhorn, x: *mut f64, y
         if is_transposed {
             std::mem::swap(&mut rounded.x, &mut rounded.y);
             std::mem::swap(&mut rounded.u, &mut rounded.v);
+            let sum: f64 = rounded.v.iter().sum();
+            rounded.u.iter_mut().for_each(|u| *u *= sum);
+            rounded.v.iter_mut().filter(|v| **v > 0.0).for_each(|v| *v /= sum);
         }
         x.copy_from_slice(&rounded.x);
         y.copy_from_slice(&rounded.y);

@@ -272,7 +272,7 @@ impl Sinkhorn {
         }
         search.sweep.gamma.iter_mut().zip(&b).filter(|(_, b)| **b == 0.0).for_each(|(gamma, _)| *gamma = f64::NEG_INFINITY);
         let target = setup.options.real("tolerance");
-        let mut watch = Watch { setup, started, target, stop: None };
+        let mut watch = Watch { setup, started, target, share: 1.0, stop: None };
         let mut outcome = Outcome::Converged;
         let mut unit = 1.0;
         while let Some(now) = levels.pop().filter(|_| outcome == Outcome::Converged) {

@@ -30,6 +30,8 @@ pub struct Rounded {
     pub upper: f64,
     /// The value of feasible potentials: no more than the exact cost.
     pub lower: f64,
+    /// Their value for the sums that the columns have instead of b: what the plan costs above it is the blur alone.
+    pub own: f64,
 }
 
 /// Parts that rows are dealt out to, whatever the threads.
@@ -75,13 +77,16 @@ pub fn round(plan: Plan) -> Result<Rounded> {
     each(geometry, pool, &mut parts, |rows, part| part.scales(state, rows))?;
 
     let (mut y, mut v) = (memory::filled(m, 0.0, WHAT)?, memory::filled(m, 0.0, WHAT)?);
-    let mut lower: f64 = parts.iter().map(|part| part.sum).sum();
+    let of_rows: f64 = parts.iter().map(|part| part.sum).sum();
+    let (mut lower, mut own) = (of_rows, of_rows);
     for j in 0..m {
         let column: f64 = parts.iter().map(|part| part.columns[j]).sum();
         y[j] = if column > b[j] { b[j] / column } else { 1.0 };
         v[j] = (b[j] - y[j] * column).max(0.0);
         if b[j] > 0.0 {
-            lower += b[j] * parts.iter().map(|part| part.lowest[j]).fold(f64::INFINITY, f64::min);
+            let lowest = parts.iter().map(|part| part.lowest[j]).fold(f64::INFINITY, f64::min);
+            lower += b[j] * lowest;
+            own += column * lowest;
         }
     }
     let lacking: f64 = v.iter().sum();
@@ -95,7 +100,7 @@ pub fn round(plan: Plan) -> Result<Rounded> {
         parts.iter().for_each(|part| all[part.first..][..of(part).len()].copy_from_slice(of(part)));
         Ok(all)
     };
-    Ok(Rounded { x: joined(|part| &part.x)?, u: joined(|part| &part.u)?, y, v, upper, lower })
+    Ok(Rounded { x: joined(|part| &part.x)?, u: joined(|part| &part.u)?, y, v, upper, lower, own })
 }
 
 /// What rows are made of.

@@ -28,9 +28,12 @@ struct Own {
 pub struct Selves(Vec<Own>);
 
 impl Selves {
-    pub fn find(&self, geometry: &Arc<Geometry>, epsilon: f64, tolerance: f64, masses: &[f64]) -> Option<f64> {
-        let is_it = |own: &&Own| Arc::ptr_eq(&own.geometry, geometry) && own.epsilon == epsilon && own.tolerance <= tolerance && own.masses == masses;
-        self.0.iter().find(is_it).map(|own| own.value)
+    /// What is found becomes the newest, so that what is asked for each time stays.
+    pub fn find(&mut self, geometry: &Arc<Geometry>, epsilon: f64, tolerance: f64, masses: &[f64]) -> Option<f64> {
+        let is_it = |own: &Own| Arc::ptr_eq(&own.geometry, geometry) && own.epsilon == epsilon && own.tolerance <= tolerance && own.masses == masses;
+        let at = self.0.iter().position(is_it)?;
+        self.0[at..].rotate_left(1);
+        self.0.last().map(|own| own.value)
     }
 
     pub fn keep(&mut self, geometry: &Arc<Geometry>, epsilon: f64, tolerance: f64, masses: &[f64], value: f64) -> Result<()> {

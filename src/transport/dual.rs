@@ -525,13 +525,24 @@ impl<'a> Dual<'a> {
         let rows = self.geometry.rows();
         for part in &mut self.parts {
             for r in (0..part.phi.len()).step_by(step) {
+                all += self.geometry.m;
+                let part_e = &mut part.e;
+                if let Costs::Sparse(pattern) = &self.geometry.costs {
+                    let (idx, cost) = pattern.entries(part.first + r);
+                    let highest = cost.iter().zip(idx).fold(f64::NEG_INFINITY, |t, (c, j)| t.max(self.gamma[*j as usize] - self.scale * c));
+                    if highest.is_finite() {
+                        let e = &mut part_e[..idx.len()];
+                        let total = exp_list(idx, cost, &self.gamma, self.scale, -highest, e);
+                        count += e.iter().filter(|e| **e > above * total).count();
+                    }
+                    continue;
+                }
                 let row = rows.row(part.first + r, &mut part.room)?;
                 let highest = row.iter().zip(&self.gamma).fold(f64::NEG_INFINITY, |t, (c, g)| t.max(g - self.scale * c));
                 if highest.is_finite() {
-                    let total = exp_row(row, &self.gamma, self.scale, -highest, &mut part.e);
-                    count += part.e.iter().filter(|e| **e > above * total).count();
+                    let total = exp_row(row, &self.gamma, self.scale, -highest, part_e);
+                    count += part_e.iter().filter(|e| **e > above * total).count();
                 }
-                all += row.len();
             }
         }
         Ok(count as f64 / all.max(1) as f64)

@@ -6,8 +6,9 @@
 
 use super::bracket::{self, Plan, Rounded};
 use super::dual::{Dual, Take};
+use super::geometry::{Costs, Geometry};
 use super::{path, Watch};
-use crate::runtime::{memory, Outcome, Result};
+use crate::runtime::{memory, Error, Outcome, Result};
 
 /// Where the walk begins, a share of the largest cost; what each step divides by, and where it ends at the latest.
 const FIRST: f64 = 1e-2;
@@ -16,6 +17,15 @@ const LAST: f64 = 1e-9;
 /// Errors of the marginals on the way, and when the gap is almost closed: they tell in the plan's cost too.
 const ROUGH: f64 = 1e-3;
 const FINEST: f64 = 1e-10;
+/// A share of the largest cost that bounds of a cost near zero cannot come closer than.
+const ROUNDING: f64 = 1e-14;
+
+/// The epsilon that the walk begins with.
+pub fn first(geometry: &Geometry) -> Result<f64> {
+    let scale = geometry.scale()?;
+    let most = scale.max.abs().max(scale.min.abs());
+    Ok(FIRST * if most > 0.0 { most } else { 1.0 })
+}
 
 pub struct Closed {
     pub outcome: Outcome,
@@ -27,27 +37,30 @@ pub struct Closed {
 
 /// Walks until (upper - lower) <= `target` |upper|.
 pub fn solve(dual: &mut Dual, start: Option<Vec<f64>>, target: f64, watch: &mut Watch) -> Result<Closed> {
-    let most = dual.geometry.scale()?.max.abs();
-    let unit = if most > 0.0 { most } else { 1.0 };
-    let mut epsilon = FIRST * unit;
+    if let Costs::Sparse(pattern) = &dual.geometry.costs {
+        if pattern.idx.len() < dual.geometry.n.saturating_mul(dual.geometry.m) {
+            return Err(Error::Unsupported("option 'target_gap' needs a cost without forbidden entries, on which a plan could be rounded".to_string()));
+        }
+    }
+    let mut epsilon = first(dual.geometry)?;
+    let unit = epsilon / FIRST;
     let mut best = Closed { outcome: Outcome::Converged, epsilon, lower: f64::NEG_INFINITY, upper: f64::INFINITY };
-    let (mut start, mut tolerance, mut levels) = (start, ROUGH, 0);
+    let (mut start, mut tolerance, mut levels) = (start, ROUGH * watch.share, 0);
     loop {
         levels += 1;
         watch.target = tolerance;
         let outcome = path::solve(dual, epsilon, start.take(), tolerance, watch)?;
         watch.setup.report.borrow_mut().levels = levels;
-        let Rounded { lower, upper, .. } = rounded(dual, epsilon)?;
+        let Rounded { lower, upper, own, .. } = rounded(dual, epsilon)?;
         best = Closed { outcome, epsilon, lower: best.lower.max(lower), upper: best.upper.min(upper) };
-        let gap = best.upper - best.lower;
-        if outcome != Outcome::Converged || gap <= target * best.upper.abs() {
+        let target = (target * best.upper.abs()).max(ROUNDING * unit);
+        if outcome != Outcome::Converged || best.upper - best.lower <= target {
             return Ok(best);
         }
         start = Some(dual.gamma.iter().map(|gamma| if gamma.is_finite() { gamma * epsilon } else { 0.0 }).collect());
         // What the blur alone leaves open; the rest is the price of rounding marginals that are not met yet.
         dual.pass(Take::Cost)?;
-        let blur = dual.cost - best.lower;
-        if blur > 0.5 * target * best.upper.abs() || tolerance <= FINEST {
+        if dual.cost - own > 0.5 * target || tolerance <= FINEST {
             epsilon /= FACTOR;
         } else {
             tolerance *= 0.03;

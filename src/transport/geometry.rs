@@ -44,6 +44,7 @@ pub struct Geometry {
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     pub max: f64,
+    pub min: f64,
     pub mean: f64,
 }
 
@@ -81,20 +82,22 @@ impl Geometry {
             return Ok(*scale);
         }
         let mut room = memory::filled(if self.rows().lends() { 0 } else { self.m }, 0.0, "a row of the cost")?;
-        let (mut max, mut sum, mut count) = (f64::NEG_INFINITY, 0.0, 0usize);
+        let (mut max, mut min, mut sum, mut count) = (f64::NEG_INFINITY, f64::INFINITY, 0.0, 0usize);
         for i in 0..self.n {
             let row = match &self.costs {
                 Costs::Sparse(rows) => rows.entries(i).1,
                 _ => self.rows().row(i, &mut room)?,
             };
-            let (mut high, mut total) = ([f64::NEG_INFINITY; 8], [0.0; 8]);
+            let (mut high, mut low, mut total) = ([f64::NEG_INFINITY; 8], [f64::INFINITY; 8], [0.0; 8]);
             for part in row.chunks(8) {
                 for (l, v) in part.iter().enumerate() {
                     high[l] = if *v > high[l] { *v } else { high[l] };
+                    low[l] = if *v < low[l] { *v } else { low[l] };
                     total[l] += v;
                 }
             }
             max = high.iter().fold(max, |m, v| m.max(*v));
+            min = low.iter().fold(min, |m, v| m.min(*v));
             sum += total.iter().sum::<f64>();
             count += row.len();
             if !total.iter().all(|v| v.is_finite()) {
@@ -103,7 +106,8 @@ impl Geometry {
                 return Err(Error::NonFinite(format!("the cost has {} in row {r} and column {c} (base 0), must be finite", row.get(j).unwrap_or(&f64::NAN))));
             }
         }
-        let scale = Scale { max: if count == 0 { 0.0 } else { max }, mean: sum / count.max(1) as f64 };
+        let (max, min) = if count == 0 { (0.0, 0.0) } else { (max, min) };
+        let scale = Scale { max, min, mean: sum / count.max(1) as f64 };
         Ok(*self.scale.get_or_init(|| scale))
     }
 
@@ -117,7 +121,7 @@ impl Geometry {
         };
         // A stride that has no divisor in common with the columns visits all of them.
         let mut step = entries.div_ceil(HELD).max(1);
-        while step > 1 && self.m % step == 0 {
+        while gcd(step, self.m) > 1 {
             step += 1;
         }
         let mut held = memory::filled(entries.div_ceil(step), 0.0, "costs")?;
@@ -137,12 +141,17 @@ impl Geometry {
         if held.is_empty() {
             return Ok(0.0);
         }
-        let middle = held.len() / 2;
+        let (middle, is_odd) = (held.len() / 2, held.len() % 2 == 1);
         let (below, upper, _) = held.select_nth_unstable_by(middle, f64::total_cmp);
         let upper = *upper;
-        let lower = if entries % 2 == 1 { upper } else { below.iter().copied().fold(f64::NEG_INFINITY, f64::max).max(if middle == 0 { upper } else { f64::NEG_INFINITY }) };
+        let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let lower = if is_odd { upper } else { lower };
         Ok(0.5 * (lower + upper))
     }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// A cost with one more row and column, where mass may stay at no cost; from one to the other it may not go.
@@ -181,12 +190,14 @@ impl Rows for PlainDummy {
     }
 }
 
-/// `plain` with a dummy point on either side, to which what is not transported goes.
-pub fn with_dummy(plain: &Arc<Geometry>) -> Result<Geometry> {
-    // Too dear for any epsilon that is used, and far from overflow.
-    const DEAR: f64 = 1e6;
+/// `plain` with a dummy point on either side, to which what is not transported goes; `epsilon` is the largest that is used.
+pub fn with_dummy(plain: &Arc<Geometry>, epsilon: f64) -> Result<Geometry> {
+    // Without blur nothing goes from one to the other where that costs more than any |C|; with it exp(-200) of what
+    // would. Much more would make the cost of a rounded plan useless as a bound.
+    const DEAR: f64 = 4.0;
+    const NONE: f64 = 200.0;
     let scale = plain.scale()?;
-    let dummy = Dummy { plain: plain.clone(), forbidden: DEAR * scale.max.abs().max(scale.mean.abs()).max(f64::MIN_POSITIVE) };
+    let dummy = Dummy { plain: plain.clone(), forbidden: DEAR * scale.max.abs().max(scale.min.abs()) + NONE * epsilon };
     let costs = match &plain.costs {
         Costs::Host(_) => Costs::Host(Box::new(dummy)),
         Costs::Plain(_) => Costs::Plain(Box::new(PlainDummy(dummy))),

@@ -30,6 +30,7 @@ pub mod sliced;
 mod sns;
 mod values;
 
+use crate::linalg::simd::exp::exp_row;
 use crate::operator::check;
 use crate::runtime::context::LOG_SOLVE;
 use crate::runtime::monitor::{Monitor, Progress, Wish};
@@ -93,6 +94,9 @@ impl Setup {
 /// Options: prices of differences from a and from b.
 const PENALTIES: [&str; 2] = ["penalty_a", "penalty_b"];
 
+/// Entries of the plan below this are nothing: exponents are clamped.
+const SMALLEST: f64 = 1e-307;
+
 /// The phase a monitor is told of.
 const PHASE_ITERATE: i32 = 1;
 
@@ -101,6 +105,8 @@ pub(crate) struct Watch<'a> {
     setup: &'a Setup,
     started: Instant,
     target: f64,
+    /// Of the masses, what is to be moved: rough errors on the way are shares of this.
+    share: f64,
     stop: Option<Stop>,
 }
 
@@ -197,19 +203,20 @@ impl Sinkhorn {
             let mut report = setup.report.borrow_mut();
             *report = Report { solves: report.solves + 1, ..Report::default() };
         }
-        let problem = Problem::new(setup, geometry, a, b)?;
         let mut epsilon = epsilon(setup, geometry)?;
+        let gap = setup.options.real("target_gap");
+        let largest = if gap > 0.0 { gap::first(geometry)? } else { epsilon };
+        let problem = Problem::new(setup, geometry, a, b, largest)?;
         let is_penalised = problem.relaxed.iter().any(|side| side.penalty.is_finite());
-        if let Some(why) = if is_penalised { None } else { infeasible(&problem)? } {
+        if let Some(why) = if is_penalised { None } else { infeasible(&problem.geometry, &problem.a, &problem.b)? } {
             setup.context.log(LOG_SOLVE, || format!("{}: {why}", setup.method));
             return Ok(Outcome::Stopped(Stop::Infeasible));
         }
         let mut dual = Dual::new(&problem.geometry, &setup.context.pool, &problem.a, &problem.b, problem.relaxed)?;
         let start = self.start(setup, problem.b.len())?;
         let mut target = setup.options.real("tolerance");
-        let mut watch = Watch { setup, started, target, stop: None };
+        let mut watch = Watch { setup, started, target, share: problem.share, stop: None };
         let zero = || memory::filled(problem.b.len(), 0.0, "potentials");
-        let gap = setup.options.real("target_gap");
         let outcome = match setup.method {
             "sinkhorn" => scaling::solve(&mut dual, epsilon, &start.map_or_else(zero, Ok)?, target, &mut watch)?,
             "sns" => sns::solve(&mut dual, epsilon, &start.map_or_else(zero, Ok)?, target, &mut watch)?,
@@ -231,36 +238,74 @@ impl Sinkhorn {
         if let Some(key) = clash.or(penalised) {
             return Err(Error::State(format!("there is no divergence with option '{key}'")));
         }
+        let started = Instant::now();
         let epsilon = epsilon(setup, geometry)?;
-        let mass = Problem::new(setup, geometry, a, b)?.mass;
-        let (mut value, mut passes) = (0.0, 0.0);
+        let problem = Problem::new(setup, geometry, a, b, epsilon)?;
         for (geometry, masses) in own.into_iter().zip([a, b]) {
-            let target = setup.options.real("tolerance");
-            let known = self.selves.find(geometry, epsilon, target, masses);
-            let term = match known {
-                Some(term) => term,
-                None => {
-                    let mut normal = memory::copied(masses, "masses")?;
-                    normal.iter_mut().for_each(|v| *v /= mass);
-                    let mut dual = Dual::new(geometry, &setup.context.pool, &normal, &normal, [Relaxed::new(f64::INFINITY, false); 2])?;
-                    let mut watch = Watch { setup, started: Instant::now(), target, stop: None };
-                    let outcome = divergence::solve_self(&mut dual, epsilon, target, &mut watch)?;
-                    if outcome != Outcome::Converged {
-                        return Ok((outcome, f64::NAN));
-                    }
-                    passes += dual.work.passes;
-                    let term = mass * epsilon * (dual.value + mass.ln() - 1.0);
-                    self.selves.keep(geometry, epsilon, target, masses, term)?;
-                    term
-                }
-            };
-            value -= 0.5 * term;
+            if let Some(why) = infeasible(geometry, masses, masses)? {
+                setup.context.log(LOG_SOLVE, || format!("{}: within one of the sides, {why}", setup.method));
+                return Ok((Outcome::Stopped(Stop::Infeasible), f64::NAN));
+            }
         }
-        let outcome = self.solve(setup, geometry, a, b)?;
-        let mut report = setup.report.borrow_mut();
-        report.passes += passes;
+        // A failure leaves the plan that was there.
+        let old = self.solved.take();
+        let outcome = self.solve(setup, geometry, a, b);
+        if self.solved.is_none() {
+            self.solved = old;
+            return Ok((outcome?, f64::NAN));
+        }
+        let outcome = outcome?;
+        if outcome != Outcome::Converged {
+            return Ok((outcome, f64::NAN));
+        }
+        let of_plan = setup.report.borrow().clone();
+        let mut passes = of_plan.passes;
+        let terms = self.self_terms(setup, epsilon, problem.mass, own, [a, b], started, &mut passes);
         let offset = if setup.options.text("entropy") == "product" { epsilon * product_offset(a, b) } else { 0.0 };
-        Ok((outcome, value + (report.dual - offset)))
+        let value = of_plan.dual - offset;
+        {
+            let mut report = setup.report.borrow_mut();
+            *report = Report { iterations: report.iterations, passes, seconds: started.elapsed().as_secs_f64(), ..of_plan };
+        }
+        if terms.is_err() {
+            self.solved = old;
+        }
+        terms.map(|(outcome, terms)| (outcome, value - 0.5 * terms))
+    }
+
+    /// OT(a, a) + OT(b, b), remembered or solved for; what that takes is added to `passes`.
+    #[allow(clippy::too_many_arguments)]
+    fn self_terms(
+        &mut self,
+        setup: &Setup,
+        epsilon: f64,
+        mass: f64,
+        own: [&Arc<Geometry>; 2],
+        masses: [&[f64]; 2],
+        started: Instant,
+        passes: &mut f64,
+    ) -> Result<(Outcome, f64)> {
+        let target = setup.options.real("tolerance");
+        let mut sum = 0.0;
+        for (geometry, masses) in own.into_iter().zip(masses) {
+            if let Some(term) = self.selves.find(geometry, epsilon, target, masses) {
+                sum += term;
+                continue;
+            }
+            let mut normal = memory::copied(masses, "masses")?;
+            normal.iter_mut().for_each(|v| *v /= mass);
+            let mut dual = Dual::new(geometry, &setup.context.pool, &normal, &normal, [Relaxed::new(f64::INFINITY, false); 2])?;
+            let mut watch = Watch { setup, started, target, share: 1.0, stop: None };
+            let outcome = divergence::solve_self(&mut dual, epsilon, target, &mut watch)?;
+            *passes += dual.work.passes;
+            if outcome != Outcome::Converged {
+                return Ok((outcome, f64::NAN));
+            }
+            let term = mass * epsilon * (dual.value + mass.ln() - 1.0);
+            self.selves.keep(geometry, epsilon, target, masses, term)?;
+            sum += term;
+        }
+        Ok((Outcome::Converged, sum))
     }
 
     /// Where the column potentials begin.
@@ -362,10 +407,13 @@ impl Sinkhorn {
         let Solved { geometry, epsilon, f, g, .. } = self.solved()?;
         let (f, g) = if geometry.is_transposed { (g, f) } else { (f, g) };
         let room = || memory::filled(geometry.m, 0.0, "a row of the plan");
-        let (mut room, mut p) = (room()?, room()?);
+        let (mut room, mut p, mut gamma) = (room()?, room()?, memory::copied(g, "potentials")?);
+        gamma.iter_mut().for_each(|v| *v /= epsilon);
         for i in rows {
             let row = geometry.rows().row(i, &mut room)?;
-            p.iter_mut().zip(row).zip(g).for_each(|((p, c), g)| *p = ((f[i] + g - c) / epsilon).exp());
+            // The same numbers as where the plan is rounded, but for those that were clamped.
+            exp_row(row, &gamma, 1.0 / epsilon, f[i] / epsilon, &mut p);
+            p.iter_mut().filter(|p| **p < SMALLEST).for_each(|p| *p = 0.0);
             body(i, &p)?;
         }
         Ok(())
@@ -386,14 +434,16 @@ struct Problem {
     geometry: Arc<Geometry>,
     a: Vec<f64>,
     b: Vec<f64>,
-    /// What masses were divided by.
+    /// What masses were divided by, and the part of that which moves: all of it, or with a dummy point less.
     mass: f64,
+    share: f64,
     /// Rows and columns.
     relaxed: [Relaxed; 2],
 }
 
 impl Problem {
-    fn new(setup: &Setup, plain: &Arc<Geometry>, a: &[f64], b: &[f64]) -> Result<Self> {
+    /// epsilon: the largest that is used.
+    fn new(setup: &Setup, plain: &Arc<Geometry>, a: &[f64], b: &[f64], epsilon: f64) -> Result<Self> {
         let (of_a, of_b) = (mass("a", a)?, mass("b", b)?);
         let moved = setup.options.real("transported_mass");
         let is_partial = moved > 0.0;
@@ -423,8 +473,8 @@ impl Problem {
             Ok(normal)
         };
         let (a, b) = (normal(a, (of_b - moved).max(0.0))?, normal(b, (of_a - moved).max(0.0))?);
-        let geometry = if is_partial { Arc::new(geometry::with_dummy(plain)?) } else { plain.clone() };
-        Ok(Problem { plain: plain.clone(), geometry, a, b, mass, relaxed })
+        let geometry = if is_partial { Arc::new(geometry::with_dummy(plain, epsilon)?) } else { plain.clone() };
+        Ok(Problem { plain: plain.clone(), geometry, a, b, mass, relaxed, share: if is_partial { moved / mass } else { 1.0 } })
     }
 
     /// Whether the plan has the marginals a and b.
@@ -474,8 +524,7 @@ fn epsilon(setup: &Setup, geometry: &Geometry) -> Result<f64> {
 }
 
 /// A point with mass that may go nowhere, in words: the problem is then infeasible.
-fn infeasible(problem: &Problem) -> Result<Option<String>> {
-    let Problem { geometry, a, b, .. } = problem;
+fn infeasible(geometry: &Geometry, a: &[f64], b: &[f64]) -> Result<Option<String>> {
     let Costs::Sparse(pattern) = &geometry.costs else { return Ok(None) };
     let mut reached = memory::filled(b.len(), false, "columns")?;
     let names = if geometry.is_transposed { ["column", "row"] } else { ["row", "column"] };

@@ -1,7 +1,7 @@
 //! "auto": a path of eps down to the one asked for, a few Sinkhorn iterations and truncated Newton steps on each level.
 //!
-//! Levels fall by a factor of 4 from a twentieth of the largest cost, each solved to an L1 error of 3e-2, the last to the
-//! tolerance. A level that does not get there is tried again from the one before it by way of their geometric mean.
+//! Levels fall by a factor of 4 from a twentieth of the largest cost, each solved to an L1 error of 3e-2 (of what is to be
+//! moved), the last to the tolerance. A level that does not get there is tried again from the one before it by way of their geometric mean.
 //! Close to published: Schmitzer 2019 (arXiv 1610.06519) for the path, Tang et al. 2024 (arXiv 2401.12253) and Pan, Li and Yan
 //! 2026 (arXiv 2603.07156) for sparsified Newton steps on the semi-dual.
 
@@ -64,7 +64,7 @@ pub fn solve(dual: &mut Dual, epsilon: f64, start: Option<Vec<f64>>, target: f64
     before = f64::INFINITY;
     let mut rescues = 0;
     while let Some(now) = levels.pop() {
-        let goal = if levels.is_empty() { target } else { ROUGH.max(target) };
+        let goal = if levels.is_empty() { target } else { (ROUGH * watch.share).max(target) };
         match path.level(dual, now, &g, goal, watch)? {
             Some(Outcome::Converged) => {
                 g.iter_mut().zip(&dual.gamma).for_each(|(g, gamma)| *g = if gamma.is_finite() { gamma * now } else { 0.0 });

@@ -128,7 +128,7 @@ static void test_limits(void) {
     double C[n * n], a[n], b[n], sum[2] = {0, 0}, P[n * n], Q[n * n];
     for (int i = 0; i < n; ++i) sum[0] += a[i] = 0.1 + unit(), sum[1] += b[i] = 0.1 + unit();
     for (int i = 0; i < n; ++i) a[i] /= sum[0], b[i] /= sum[1];
-    for (int i = 0; i < n * n; ++i) C[i] = fabs(i / n - i % n) / (double)n;
+    for (int i = 0; i < n * n; ++i) C[i] = abs(i / n - i % n) / (double)n;
     rkn_geometry *G = matrix(C, n, n, RKN_ROW_MAJOR);
     rkn_sinkhorn *exact = solver("auto", "epsilon=0.01 tolerance=1e-12"), *dear = solver("auto", "epsilon=0.01 tolerance=1e-12");
     CHECK_OK(rkn_sinkhorn_solve(exact, G, a, b));

@@ -355,6 +355,114 @@ static void infeasible() {
     CHECK(s.potentials().f.size() == 1 && std::abs(s.plan_sparse(0).values.at(0) - 3) < 1e-9);
 }
 
+// The bounds contain the least cost over all matchings, the rounded plan has the marginals and costs the upper one.
+static void bounds() {
+    const std::size_t n = 6;
+    numbers C(n * n), T(n * n), a(n, 1.0 / static_cast<double>(n));
+    for (double &v : C) v = unit();
+    std::array<std::size_t, n> order{0, 1, 2, 3, 4, 5};
+    double exact = 1e300;
+    do {
+        double sum = 0;
+        for (std::size_t i = 0; i < n; ++i) sum += C[i * n + order[i]] / static_cast<double>(n);
+        exact = std::min(exact, sum);
+    } while (std::next_permutation(order.begin(), order.end()));
+    for (std::size_t i = 0; i < n; ++i)
+        for (std::size_t j = 0; j < n; ++j) T[j * n + i] = C[i * n + j];
+    for (const bool is_transposed : {false, true}) {
+        const auto G = is_transposed ? rkn::Geometry::matrix(6, 6, rkn::order::column_major, T, rkn::borrow)
+                                     : rkn::Geometry::matrix(6, 6, rkn::order::row_major, C, rkn::borrow);
+        auto s = solver("auto", 0.1, 1e-4);
+        CHECK_THROWS(s.bracket(), RKN_ERR_STATE, "nothing has been solved");
+        CHECK_THROWS(s.round(), RKN_ERR_STATE, "nothing has been solved");
+        CHECK_THROWS(s.plan_rows(0, 0), RKN_ERR_STATE, "nothing has been solved");
+        CHECK(s.solve(G, a, a));
+        const auto [lower, upper] = s.bracket();
+        CHECK(lower <= exact && exact <= upper && upper - lower < 0.4);
+        CHECK(s.get_real("lower_bound") == lower && s.get_real("upper_bound") == upper);
+        const auto P = s.plan_rows(0, 6);
+        CHECK(off(P, plan(s, C)) < 1e-14 && s.plan_rows(2, 3) == numbers(P.begin() + 12, P.begin() + 30));
+        const auto [x, y, u, v] = s.round();
+        numbers R(n * n);
+        double cost = 0;
+        for (std::size_t i = 0; i < n; ++i)
+            for (std::size_t j = 0; j < n; ++j) {
+                R[i * n + j] = x[i] * P[i * n + j] * y[j] + u[i] * v[j];
+                cost += R[i * n + j] * C[i * n + j];
+            }
+        CHECK(marginal_error(R, a, a) < 1e-14 && *std::min_element(R.begin(), R.end()) >= 0 && std::abs(cost - upper) < 1e-14);
+        CHECK_THROWS(s.plan_rows(6, 1), RKN_ERR_INDEX, "'first'");
+        CHECK_THROWS(s.plan_rows(-1, 1), RKN_ERR_SIZE, "'first'");
+        CHECK_THROWS(s.plan_rows(1, std::numeric_limits<std::int64_t>::max()), RKN_ERR_INDEX, "'first'");
+        s.set("target_gap", 1e-6);
+        CHECK(s.solve(G, a, a));
+        CHECK(s.get_real("lower_bound") <= exact + 1e-13 && s.get_real("upper_bound") >= exact - 1e-13);
+        CHECK(s.get_real("upper_bound") - s.get_real("lower_bound") <= 1e-6 * exact * (1 + 1e-6));
+        // less mass than there is, from masses that differ: a whole unit goes where that is cheapest
+        s.options("target_gap=0 epsilon=1e-3 tolerance=1e-9");
+        s.set("transported_mass", 1.0 / static_cast<double>(n));
+        CHECK(s.solve(G, a, numbers(n, 1)));
+        const auto part = s.plan_rows(0, 6);
+        double moved = 0;
+        for (const double p : part) moved += p;
+        CHECK(std::abs(moved - 1.0 / static_cast<double>(n)) < 1e-8);
+        CHECK(std::abs(s.get_real("cost") - *std::min_element(C.begin(), C.end()) / static_cast<double>(n)) < 2e-3);
+        CHECK_THROWS(s.bracket(), RKN_ERR_STATE, "partial");
+        CHECK_THROWS(s.round(), RKN_ERR_STATE, "partial");
+        // C code solves with the handle: the size of its plan is unknown here
+        const double one = 1;
+        const auto small = rkn::Geometry::matrix(1, 1, rkn::order::row_major, numbers{0}, rkn::copy);
+        CHECK(rkn_sinkhorn_solve(s.get(), small.get(), &one, &one) == RKN_OK);
+        CHECK_THROWS(s.round(), RKN_ERR_STATE, "not one of this object");
+        CHECK_THROWS(s.plan_rows(0, 1), RKN_ERR_STATE, "not one of this object");
+    }
+}
+
+// Two Diracs are as far apart as transport between them costs; masses that are the same are not apart.
+static void divergences() {
+    const numbers x{0, 0}, y{0.3, 0.4}, one{2};
+    const auto at = [](const numbers &v) { return rkn::columns<const double>(v.data(), 2, 1); };
+    const auto G = rkn::Geometry::points(at(x), at(y)), Gx = rkn::Geometry::points(at(x), at(x)), Gy = rkn::Geometry::points(at(y), at(y));
+    auto s = solver("auto", 0.1, 1e-13);
+    const auto apart = s.divergence(G, Gx, Gy, one, one);
+    CHECK(apart && std::abs(apart.value - 0.5) < 1e-14 && std::abs(apart.cost - 0.5) < 1e-14);
+    const auto line = rkn::Geometry::grid({30}, {1.0 / 30});
+    const numbers a = masses(30), b = masses(30);
+    CHECK(std::abs(s.divergence(line, a, a).value) < 1e-12);
+    const auto first = s.divergence(line, a, b), again = s.divergence(line, a, b);
+    CHECK(first.value > 1e-6 && std::abs(first.value - s.divergence(line, b, a).value) < 1e-12);
+    CHECK(again.passes < first.passes && std::abs(again.value - first.value) < 1e-12 && s.potentials().f.size() == 30);
+    CHECK_THROWS(s.divergence(line, a, one), RKN_ERR_SIZE, "Sinkhorn::divergence: argument 'b' has size 1, must be 30");
+    CHECK_THROWS(s.divergence(line, line, Gx, a, b), RKN_ERR_SIZE, "'Gb'");
+    const auto broken = rkn::Geometry::rows(1, 1, [](std::int64_t, rkn::span<double>) { throw oops{"from a self term"}; });
+    CHECK_CARRIES(oops, s.divergence(G, broken, Gy, one, one), "from a self term");
+    CHECK(s.potentials().f.size() == 30 && s.plan_rows(0, 1).size() == 30);     // what failed leaves the last plan
+    s.set("max_passes", 1);
+    const auto cut = s.divergence(line, b, a);
+    CHECK(cut.status == RKN_STOP_ITERATIONS && !cut && std::isnan(cut.value) && !cut.message.empty());
+}
+
+// A sequence saved and gone on with by another solver ends with the same bits.
+static void saved() {
+    const auto G = rkn::Geometry::grid({40}, {1.0 / 40});
+    const numbers b = masses(40);
+    auto s = solver("auto", 1e-3, 1e-9), t = solver("auto", 1e-3, 1e-9);
+    CHECK(s.solve(G, masses(40), b) && s.solve(G, masses(40), b));
+    const std::vector<std::byte> bytes = s.save();
+    t.load(bytes);
+    CHECK_THROWS(t.potentials(), RKN_ERR_STATE, "nothing has been solved");
+    CHECK(t.save() == bytes);
+    const numbers a = masses(40);
+    const auto went_on = s.solve(G, a, b), resumed = t.solve(G, a, b);
+    CHECK(s.potentials().f == t.potentials().f && s.potentials().g == t.potentials().g && went_on.passes == resumed.passes);
+    std::vector<std::byte> damaged = bytes;
+    damaged[bytes.size() / 2] ^= std::byte{1};
+    CHECK_THROWS(t.load(damaged), RKN_ERR_FORMAT, "'buf'");
+    CHECK_THROWS(t.load(rkn::span<const std::byte>(bytes.data(), bytes.size() - 1)), RKN_ERR_FORMAT, "'buf'");
+    CHECK_THROWS(t.load(std::string("something else")), RKN_ERR_FORMAT, "'buf'");
+    CHECK(s.potentials().f == t.potentials().f);
+}
+
 int main() {
     illegal();
     two_points();
@@ -364,6 +472,9 @@ int main() {
     memory();
     callables();
     infeasible();
+    bounds();
+    divergences();
+    saved();
     CHECK(rkn::option_reference("sinkhorn").find("epsilon_relative") != std::string::npos);
     return done();
 }

@@ -150,6 +150,13 @@ transport_program() {
     awk -F'[, ]+' '/^step/ { n++; way = (33 - n) / 64; if (!($4 - way * way < 2e-4 && way * way - $4 < 2e-4) || (n > 1 && $7 >= first)) bad = 1
       if (n == 1) first = $7 } END { exit bad || n != 5 }' "$build/slide.out"
 }
+# Its second program: 0.304401106 is ot.emd2 of POT 0.9.7 for the same points.
+transport_bounds() {
+  awk '/^## Bounds/ { there = 1 } there && /^```c$/ && !seen { inside = seen = 1; next } /^```/ { inside = 0 } inside' "$root/docs/transport.md" >"$build/bounds.c" &&
+    ${CC:-gcc} -std=c11 "${flags[@]}" -I"$root/include" "$build/bounds.c" -o "$build/bounds" "${link[@]}" && "$build/bounds" >"$build/bounds.out" &&
+    sed -E 's/.*between ([0-9.]+) and ([0-9.]+).*/\1 \2/' "$build/bounds.out" |
+    awk '{ wrong += !($1 <= 0.304401106 + 5e-6 && $2 >= 0.304401106 - 5e-6); gap = $2 - $1 } END { exit wrong || NR != 2 || gap > 1e-3 * $2 + 1e-5 }'
+}
 transport_refused() { run_transport c 3 >/dev/null 2>&1; [ $? -eq 2 ]; }
 
 run_c() { "$build/heat_c" "$@"; }
@@ -237,6 +244,7 @@ done
 check "transport: memory does not help" transport_remembers
 check "transport: the numbers are wrong" transport_is_right
 check "transport: the program of docs/transport.md" transport_program
+check "transport: the second program of docs/transport.md" transport_bounds
 check "transport: a square of 3 x 3 cells is not refused" transport_refused
 
 check "c does not run on a larger plate" large_plate

@@ -84,6 +84,9 @@ program test_sinkhorn
   call memory()
   call callbacks()
   call infeasible()
+  call bounds()
+  call divergences()
+  call saved()
   call report()
 
 contains
@@ -603,5 +606,166 @@ contains
     call small%destroy()
     call G%destroy()
   end subroutine infeasible
+
+  ! Sorted points on a line are matched in order: the bounds contain that cost, the rounded plan has the marginals.
+  subroutine bounds()
+    integer, parameter :: n = 25
+    type(rkn_geometry_t) :: G, Gt
+    type(rkn_sinkhorn_t) :: s
+    real(real64), target :: x(n), y(n), a(n), C(n, n), Ct(n, n), from(2)
+    real(real64), allocatable :: P(:, :), part(:, :), sx(:), sy(:), u(:), v(:)
+    real(real64) :: lower, upper, exact, R(n, n), cost, moved
+    character(400) :: message
+    integer :: j, rc
+    call fill(x)
+    call fill(y)
+    y = y**2
+    a = 1/real(n, real64)
+    do j = 1, n
+      C(:, j) = (x - y(j))**2
+    end do
+    Ct = transpose(C)
+    call sort(x)
+    call sort(y)
+    exact = sum((x - y)**2)/n
+    call s%create("auto")
+    call s%set_options("epsilon=0.02 tolerance=1e-5")
+    call s%bracket(lower, upper, stat=rc, errmsg=message)
+    call expect_words(rc, RKN_ERR_STATE, message, "rkn_sinkhorn_bracket solved", "bounds of nothing")
+    call s%round(sx, sy, u, v, stat=rc)
+    call expect_status(rc, RKN_ERR_STATE, "nothing to round")
+    call s%plan_rows(1, 1, P, stat=rc)
+    call expect_status(rc, RKN_ERR_STATE, "rows of nothing")
+    call G%create_matrix(C)
+    call s%solve(G, a, a)
+    call s%bracket(lower, upper)
+    call expect(lower <= exact .and. exact <= upper .and. upper - lower < 0.05_real64, "bounds")
+    call s%get("lower_bound", cost)
+    call expect(abs(cost - lower) <= 0, "bounds are kept as results")
+    call s%bracket(upper=upper)
+    call s%plan_rows(1, n, P)
+    call expect(all(shape(P) == [n, n]) .and. maxval(abs(P - plan(s, C))) < 1e-13_real64, "rows of the plan")
+    call s%plan_rows(4_int64, 6_int64, part)
+    call expect(all(shape(part) == [3, n]) .and. maxval(abs(part - P(4:6, :))) <= 0, "some rows of the plan")
+    call s%plan_rows(n + 1, n, part)
+    call expect(all(shape(part) == [0, n]), "no row of the plan")
+    call s%plan_rows(0, 2, part, stat=rc, errmsg=message)
+    call expect_words(rc, RKN_ERR_INDEX, message, "rkn_sinkhorn_plan_rows 'first' 1..25", "row 0")
+    call s%plan_rows(24, 26, part, stat=rc)
+    call expect_status(rc, RKN_ERR_INDEX, "row 26")
+    call s%round(sx, sy, u, v)
+    do j = 1, n
+      R(:, j) = sx*P(:, j)*sy(j) + u*v(j)
+    end do
+    call expect(marginal_error(R, a, a) < 1e-13_real64 .and. minval(R) >= 0, "the rounded plan")
+    call expect(abs(sum(R*C) - upper) < 1e-14_real64, "cost of the rounded plan")
+    call s%set("target_gap", 1e-5_real64)
+    call s%solve(G, a, a)
+    call s%get("lower_bound", lower)
+    call s%get("upper_bound", upper)
+    call expect(lower <= exact + 1e-13_real64 .and. exact <= upper + 1e-13_real64, "closed bounds")
+    call expect(upper - lower <= 1e-5_real64*upper, "closed as far as asked")
+    ! rows of unequal lengths: two points send 1.5 of their 2 units to the cheapest of n
+    call s%set_options("target_gap=0 epsilon=1e-3 tolerance=1e-9 transported_mass=1.5")
+    from = 1
+    call Gt%create_matrix(Ct(:2, :))
+    call s%solve(Gt, from, a*2*n)
+    call s%plan_rows(1, 2, P)
+    moved = sum(P)
+    call expect(abs(moved - 1.5_real64) < 1e-7_real64 .and. all(sum(P, 2) <= 1 + 1e-7_real64), "partial transport")
+    call s%get("cost", cost)
+    exact = minval(Ct(1, :)) + minval(Ct(2, :)) - 0.5_real64*max(minval(Ct(1, :)), minval(Ct(2, :)))
+    if (minloc(Ct(1, :), 1) /= minloc(Ct(2, :), 1)) call expect(abs(cost - exact) < 1e-2_real64, "cost of partial transport")
+    call s%bracket(stat=rc, errmsg=message)
+    call expect_words(rc, RKN_ERR_STATE, message, "rkn_sinkhorn_bracket partial", "bounds of a partial plan")
+    call s%destroy()
+    call G%destroy()
+    call Gt%destroy()
+  end subroutine bounds
+
+  ! Masses that are the same are not apart; two Diracs are as far as transport costs.
+  subroutine divergences()
+    integer, parameter :: n = 20
+    type(rkn_geometry_t) :: G, one, here
+    type(rkn_sinkhorn_t) :: s
+    real(real64) :: a(n), b(n), value, back, passes(2)
+    character(400) :: message
+    integer :: rc
+    call masses(a)
+    call masses(b)
+    call G%create_grid([n], h=[0.05_real64])
+    call solver(s, "auto", 0.05_real64, 1e-13_real64)
+    call s%divergence(G, G, G, a, a, value)
+    call expect(abs(value) < 1e-12_real64, "a and a")
+    call s%divergence(G, G, G, a, b, value)
+    call s%get("passes", passes(1))
+    call s%divergence(G, G, G, a, b, back)
+    call s%get("passes", passes(2))
+    call expect(value > 1e-7_real64 .and. abs(value - back) < 1e-12_real64 .and. passes(2) < passes(1), "remembered self terms")
+    call s%divergence(G, G, G, b, a, back)
+    call expect(abs(value - back) < 1e-12_real64, "symmetric")
+    call s%divergence(G, G, G, reshape(b, [4, 5]), reshape(a, [4, 5]), back)
+    call expect(abs(value - back) < 1e-12_real64, "masses of two axes")
+    call s%divergence(G, G, G, reshape(b, [2, 2, 5]), reshape(a, [2, 2, 5]), back)
+    call expect(abs(value - back) < 1e-12_real64, "masses of three axes")
+    call one%create_matrix(reshape([0.25_real64], [1, 1]), memory=RKN_COPY)
+    call here%create_matrix(reshape([0.0_real64], [1, 1]), memory=RKN_COPY)
+    call s%divergence(one, here, here, [2.0_real64], [2.0_real64], value)
+    call expect(abs(value - 0.5_real64) < 1e-14_real64, "two Diracs")
+    value = -7
+    call s%divergence(G, G, here, a, b, value, stat=rc, errmsg=message)
+    call expect_words(rc, RKN_ERR_SIZE, message, "rkn_sinkhorn_divergence 'Gb'", "Gb of another size")
+    call s%divergence(G, G, G, a, [1.0_real64], value, stat=rc, errmsg=message)
+    call expect_words(rc, RKN_ERR_SIZE, message, "rkn_sinkhorn_divergence 'b'", "b of another size")
+    call s%set("max_passes", 1)
+    call s%forget()
+    call s%divergence(G, G, G, a, b, value, stat=rc)
+    call expect_status(rc, RKN_STOP_ITERATIONS, "cut short")
+    call expect(abs(value + 7) <= 0, "value stays as it was")
+    call s%destroy()
+    call G%destroy()
+    call one%destroy()
+    call here%destroy()
+  end subroutine divergences
+
+  ! A sequence saved and gone on with by another solver ends with the same bits.
+  subroutine saved()
+    integer, parameter :: n = 30
+    type(rkn_geometry_t) :: G
+    type(rkn_sinkhorn_t) :: s, t
+    integer(c_int8_t), allocatable :: bytes(:), again(:)
+    real(real64), allocatable :: f(:), other(:)
+    real(real64) :: a(n), b(n)
+    character(400) :: message
+    integer :: rc
+    call G%create_grid([n], h=[1/real(n, real64)])
+    call solver(s, "auto", 1e-3_real64, 1e-9_real64)
+    call solver(t, "auto", 1e-3_real64, 1e-9_real64)
+    call masses(b)
+    call masses(a)
+    call s%solve(G, a, b)
+    call s%save(bytes)
+    call t%load(bytes)
+    call t%potentials(f, stat=rc)
+    call expect_status(rc, RKN_ERR_STATE, "no plan in a saved state")
+    call t%save(again)
+    call expect(size(bytes) == size(again) .and. all(bytes == again), "saved again")
+    call masses(a)
+    call s%solve(G, a, b)
+    call t%solve(G, a, b)
+    call s%potentials(f)
+    call t%potentials(other)
+    call expect(all(abs(f - other) <= 0), "gone on with")
+    again(size(again)/2) = not(again(size(again)/2))
+    call t%load(again, stat=rc, errmsg=message)
+    call expect_words(rc, RKN_ERR_FORMAT, message, "rkn_sinkhorn_load 'buf'", "damaged")
+    call t%load(bytes(:size(bytes) - 1), stat=rc)
+    call expect_status(rc, RKN_ERR_FORMAT, "cut")
+    call t%potentials(other)
+    call expect(all(abs(f - other) <= 0), "nothing has changed")
+    call s%destroy()
+    call t%destroy()
+    call G%destroy()
+  end subroutine saved
 
 end program test_sinkhorn

@@ -222,4 +222,85 @@ end
     @test occursin("epsilon_relative", Reknit.option_reference("sinkhorn"))
 end
 
+# Sorted points are matched in order: the bounds contain that cost, the rounded plan has the marginals.
+@testset "bounds" begin
+    n = 25
+    x, y, a = units(n), units(n; shift = 500).^2, fill(1 / n, n)
+    exact = sum((sort(x) .- sort(y)).^2) / n
+    C = (x .- y').^2
+    for G in (Geometry(C), Geometry(transpose(copy(C'))), Reknit.points(x, y))
+        s = Sinkhorn(epsilon = 0.02, tolerance = 1e-5)
+        for f in (bracket, round_plan, s -> plan_rows(s, 1:1), s -> plan_rows(s, 1:0))
+            @test refusal(() -> f(s))[1] == Reknit.ERR_STATE
+        end
+        solve!(s, G, a, a)
+        lower, upper = bracket(s)
+        @test lower <= exact <= upper < lower + 0.05
+        @test s[:lower_bound] == lower && s[:upper_bound] == upper
+        P = plan_rows(s, 1:n)
+        @test norm(P - plan(s, C)) < 1e-13
+        @test plan_rows(s, 4:6) == P[4:6, :] && size(plan_rows(s, 1:0)) == (0, n)
+        @test refusal(() -> plan_rows(s, n:n+1))[1] == Reknit.ERR_INDEX
+        @test refusal(() -> plan_rows(s, 0:1))[1] == Reknit.ERR_SIZE
+        u, v, p, q = round_plan(s)
+        rounded = u .* P .* v' .+ p .* q'
+        @test marginal_error(rounded, a, a) < 1e-13 && minimum(rounded) >= 0
+        @test abs(sum(rounded .* C) - upper) < 1e-14
+        s[:target_gap] = 1e-5
+        @test converged(solve!(s, G, a, a))
+        @test s[:lower_bound] <= exact + 1e-13 && s[:upper_bound] >= exact - 1e-13
+        @test s[:upper_bound] - s[:lower_bound] <= 1e-5 * s[:upper_bound]
+        # as much as one point has goes where that is cheapest
+        set_options!(s, "target_gap=0 epsilon=1e-4 tolerance=1e-8")
+        s[:transported_mass] = 1 / n
+        stats = solve!(s, G, a, ones(n))
+        @test abs(sum(plan_rows(s, 1:n)) - 1 / n) < 1e-6 && maximum(sum(plan_rows(s, 1:n); dims = 2)) < 1 / n + 1e-6
+        @test abs(stats.cost - sum(minimum(C) / n)) < 1e-3
+        @test refusal(() -> bracket(s))[1] == Reknit.ERR_STATE
+    end
+end
+
+# Masses that are the same are not apart; two Diracs are as far as transport costs.
+@testset "divergence" begin
+    n = 20
+    G, a, b = Reknit.grid(n; h = 0.05), masses(n), masses(n; shift = 70)
+    s = Sinkhorn(epsilon = 0.05, tolerance = 1e-13)
+    @test abs(divergence!(s, G, a, a)[1]) < 1e-12
+    value, first = divergence!(s, G, a, b)
+    again, second = divergence!(s, G, G, G, a, b)
+    @test value > 1e-7 && abs(again - value) < 1e-12 && second.passes < first.passes
+    @test abs(divergence!(s, G, b, a)[1] - value) < 1e-12
+    @test length(potentials(s)[1]) == n
+    one, here = Geometry(fill(0.25, 1, 1)), Geometry(zeros(1, 1))
+    @test abs(divergence!(s, one, here, here, [2.0], [2.0])[1] - 0.5) < 1e-14
+    @test refusal(() -> divergence!(s, G, G, here, a, b))[1] == Reknit.ERR_SIZE
+    @test_throws DimensionMismatch divergence!(s, G, a, [1.0])
+    broken = Geometry((row, i) -> error("from a self term"), n, n)
+    @test thrown(() -> divergence!(s, G, broken, G, a, b)).ex == ErrorException("from a self term")
+    @test size(plan_rows(s, 1:1)) == (1, 1)                 # what failed leaves the last plan
+    s[:max_passes] = 1
+    value, stats = divergence!(forget!(s), G, a, b)
+    @test isnan(value) && stats.status == Reknit.STOP_ITERATIONS
+end
+
+# A sequence saved and gone on with by another solver ends with the same bits.
+@testset "saved" begin
+    n = 30
+    G, b = Reknit.grid(n; h = 1 / n), masses(n; shift = 70)
+    s, t = Sinkhorn(epsilon = 1e-3, tolerance = 1e-9), Sinkhorn(epsilon = 1e-3, tolerance = 1e-9)
+    solve!(s, G, masses(n), b)
+    bytes = Reknit.save(s)
+    @test load!(t, bytes) === t && Reknit.save(t) == bytes
+    @test refusal(() -> potentials(t))[1] == Reknit.ERR_STATE
+    solve!(s, G, masses(n; shift = 9), b)
+    solve!(t, G, masses(n; shift = 9), b)
+    @test potentials(s) == potentials(t)
+    damaged = copy(bytes)
+    damaged[end÷2] ⊻= 0x01
+    for wrong in (damaged, bytes[1:end-1], UInt8[], Vector{UInt8}("something else"))
+        @test refusal(() -> load!(t, wrong))[1] == Reknit.ERR_FORMAT
+    end
+    @test potentials(s) == potentials(t)
+end
+
 end

@@ -52,11 +52,19 @@ module reknit_sinkhorn
     generic :: set_monitor => set_monitor_object, set_monitor_raw
     procedure, private :: solve_1, solve_2, solve_3
     generic :: solve => solve_1, solve_2, solve_3
+    procedure, private :: divergence_1, divergence_2, divergence_3
+    generic :: divergence => divergence_1, divergence_2, divergence_3
     procedure :: potentials
     procedure, private :: plan_apply_1, plan_apply_2
     generic :: plan_apply => plan_apply_1, plan_apply_2
     procedure, private :: plan_sparse_i32, plan_sparse_i64
     generic :: plan_sparse => plan_sparse_i32, plan_sparse_i64
+    procedure, private :: plan_rows_i32, plan_rows_i64
+    generic :: plan_rows => plan_rows_i32, plan_rows_i64
+    procedure :: bracket
+    procedure :: round => round_plan
+    procedure :: save => save_bytes
+    procedure :: load => load_bytes
     procedure :: gradient_points
     procedure :: vjp_potentials
     procedure :: vjp_plan
@@ -613,10 +621,69 @@ contains
     type(array_t), intent(in) :: a, b
     integer, optional, intent(out) :: stat
     character(*), optional, intent(out) :: errmsg
-    character(*), parameter :: routine = "rkn_sinkhorn_solve"
     type(outcome_t) :: outcome
     integer(int64) :: n, m
-    integer(c_int32_t) :: code
+    call check_masses("rkn_sinkhorn_solve", G, a, b, n, m, outcome)
+    if (outcome%good()) call take_plan(self, rkn_sinkhorn_solve(self%handle, G%handle, a%address, b%address), n, m, outcome)
+    call settle(outcome, stat, errmsg)
+  end subroutine solve_array
+
+  ! Sinkhorn's divergence between the masses a and b, which solves for the plan between them too. Ga, Gb: the costs among the
+  ! points of a, and among those of b; G itself where the points are the same. value is written if stat is 0.
+  recursive subroutine divergence_1(self, G, Ga, Gb, a, b, value, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(inout) :: self
+    type(rkn_geometry_t), intent(in) :: G, Ga, Gb
+    real(real64), target, intent(in) :: a(:), b(:)
+    real(real64), intent(inout) :: value
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call divergence_array(self, G, Ga, Gb, array("a", a), array("b", b), value, stat, errmsg)
+  end subroutine divergence_1
+
+  recursive subroutine divergence_2(self, G, Ga, Gb, a, b, value, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(inout) :: self
+    type(rkn_geometry_t), intent(in) :: G, Ga, Gb
+    real(real64), target, intent(in) :: a(:, :), b(:, :)
+    real(real64), intent(inout) :: value
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call divergence_array(self, G, Ga, Gb, array("a", a), array("b", b), value, stat, errmsg)
+  end subroutine divergence_2
+
+  recursive subroutine divergence_3(self, G, Ga, Gb, a, b, value, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(inout) :: self
+    type(rkn_geometry_t), intent(in) :: G, Ga, Gb
+    real(real64), target, intent(in) :: a(:, :, :), b(:, :, :)
+    real(real64), intent(inout) :: value
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call divergence_array(self, G, Ga, Gb, array("a", a), array("b", b), value, stat, errmsg)
+  end subroutine divergence_3
+
+  recursive subroutine divergence_array(self, G, Ga, Gb, a, b, value, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(inout) :: self
+    type(rkn_geometry_t), intent(in) :: G, Ga, Gb
+    type(array_t), intent(in) :: a, b
+    real(real64), intent(inout) :: value
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    integer(int64) :: n, m
+    real(real64), target :: found
+    found = value
+    call check_masses("rkn_sinkhorn_divergence", G, a, b, n, m, outcome)
+    if (outcome%good()) call take_plan(self, rkn_sinkhorn_divergence(self%handle, G%handle, Ga%handle, Gb%handle, a%address, &
+        b%address, c_loc(found)), n, m, outcome)
+    value = found
+    call settle(outcome, stat, errmsg)
+  end subroutine divergence_array
+
+  recursive subroutine check_masses(routine, G, a, b, n, m, outcome)
+    character(*), intent(in) :: routine
+    type(rkn_geometry_t), intent(in) :: G
+    type(array_t), intent(in) :: a, b
+    integer(int64), intent(out) :: n, m
+    type(outcome_t), intent(inout) :: outcome
     n = 0
     m = 0
     call check_dense(routine, a, outcome)
@@ -626,17 +693,22 @@ contains
       call check_count(routine, "a", a%count, n, outcome)
       call check_count(routine, "b", b%count, m, outcome)
     end if
-    if (outcome%good()) then
-      code = rkn_sinkhorn_solve(self%handle, G%handle, a%address, b%address)
-      call outcome%take(code)
-      if (code >= RKN_OK .and. code /= RKN_STOP_INFEASIBLE) then
-        self%n = n
-        self%m = m
-      end if
-      if (rkn_sinkhorn_get_int(self%handle, c_text("solves"), n) == RKN_OK) self%solves = n
+  end subroutine check_masses
+
+  ! After a solve that returned code: the plan is n x m now, or the one before.
+  recursive subroutine take_plan(self, code, n, m, outcome)
+    class(rkn_sinkhorn_t), intent(inout) :: self
+    integer(c_int32_t), intent(in) :: code
+    integer(int64), intent(in) :: n, m
+    type(outcome_t), intent(inout) :: outcome
+    integer(int64) :: solves
+    call outcome%take(code)
+    if (code >= RKN_OK .and. code /= RKN_STOP_INFEASIBLE) then
+      self%n = n
+      self%m = m
     end if
-    call settle(outcome, stat, errmsg)
-  end subroutine solve_array
+    if (rkn_sinkhorn_get_int(self%handle, c_text("solves"), solves) == RKN_OK) self%solves = solves
+  end subroutine take_plan
 
   ! Columns of a larger array have gaps that masses must not have.
   recursive subroutine check_dense(routine, masses, outcome)
@@ -772,6 +844,106 @@ contains
     pointers = pointers + 1
     columns = columns + 1
   end subroutine find_entries
+
+  ! Rows first to last of the plan of the last solve, counted from 1: P(1, :) is row first.
+  recursive subroutine plan_rows_i64(self, first, last, P, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(in) :: self
+    integer(int64), intent(in) :: first, last
+    real(real64), allocatable, intent(inout) :: P(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    character(*), parameter :: routine = "rkn_sinkhorn_plan_rows"
+    type(outcome_t) :: outcome
+    real(real64), allocatable, target :: rows(:, :)
+    integer(int64) :: count
+    count = 0
+    if (last >= first) count = last - first + 1
+    call check_own(routine, self, outcome)
+    if (self%n > 0 .and. (first < 1 .or. first - 1 + count > self%n)) call outcome%refuse(RKN_ERR_INDEX, routine// &
+        ": argument 'first' is "//decimal(first)//" and 'last' "//decimal(last)//", must lie in 1.."//decimal(self%n))
+    if (outcome%good()) then
+      ! Not empty, so that it has an address.
+      allocate (rows(max(self%m, 1_int64), max(count, 1_int64)))
+      call outcome%take(rkn_sinkhorn_plan_rows(self%handle, first - 1, count, c_loc(rows), size(rows, 1, kind=int64)))
+    end if
+    if (outcome%good()) P = transpose(rows(:, :count))
+    call settle(outcome, stat, errmsg)
+  end subroutine plan_rows_i64
+
+  recursive subroutine plan_rows_i32(self, first, last, P, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(in) :: self
+    integer(int32), intent(in) :: first, last
+    real(real64), allocatable, intent(inout) :: P(:, :)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    call self%plan_rows_i64(int(first, int64), int(last, int64), P, stat, errmsg)
+  end subroutine plan_rows_i32
+
+  ! Bounds of the exact cost of transport, from the plan of the last solve.
+  recursive subroutine bracket(self, lower, upper, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(in) :: self
+    real(real64), optional, intent(inout) :: lower, upper
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    real(real64), target :: below, above
+    call outcome%take(rkn_sinkhorn_bracket(self%handle, c_loc(below), c_loc(above)))
+    if (outcome%good()) then
+      if (present(lower)) lower = below
+      if (present(upper)) upper = above
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine bracket
+
+  ! The plan rounded to its marginals: x(i) P(i, j) y(j) + u(i) v(j).
+  recursive subroutine round_plan(self, x, y, u, v, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(in) :: self
+    real(real64), allocatable, intent(inout) :: x(:), y(:), u(:), v(:)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    real(real64), allocatable, target :: rows(:, :), columns(:, :)
+    ! Not empty, so that they have addresses.
+    allocate (rows(max(self%n, 1_int64), 2), columns(max(self%m, 1_int64), 2))
+    call check_own("rkn_sinkhorn_round", self, outcome)
+    if (outcome%good()) call outcome%take(rkn_sinkhorn_round(self%handle, c_loc(rows(1, 1)), c_loc(columns(1, 1)), &
+        c_loc(rows(1, 2)), c_loc(columns(1, 2))))
+    if (outcome%good()) then
+      x = rows(:, 1)
+      u = rows(:, 2)
+      y = columns(:, 1)
+      v = columns(:, 2)
+    end if
+    call settle(outcome, stat, errmsg)
+  end subroutine round_plan
+
+  ! What was learned, as bytes that are the same on every machine.
+  recursive subroutine save_bytes(self, bytes, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(in) :: self
+    integer(c_int8_t), allocatable, target, intent(inout) :: bytes(:)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    integer(c_int8_t), allocatable, target :: buffer(:)
+    integer(int64) :: need
+    need = 0
+    call outcome%take(rkn_sinkhorn_save(self%handle, c_null_ptr, 0_int64, need))
+    allocate (buffer(need))
+    if (outcome%good() .and. need > 0) call outcome%take(rkn_sinkhorn_save(self%handle, c_loc(buffer), need, need))
+    if (outcome%good()) bytes = buffer
+    call settle(outcome, stat, errmsg)
+  end subroutine save_bytes
+
+  ! The state that save saved: the next solve goes on bit for bit, with this solver's options. There is no plan before it.
+  recursive subroutine load_bytes(self, bytes, stat, errmsg)
+    class(rkn_sinkhorn_t), intent(in) :: self
+    integer(c_int8_t), contiguous, target, intent(in) :: bytes(:)
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(out) :: errmsg
+    type(outcome_t) :: outcome
+    call outcome%take(rkn_sinkhorn_load(self%handle, c_loc(bytes), size(bytes, kind=int64)))
+    call settle(outcome, stat, errmsg)
+  end subroutine load_bytes
 
   ! Who solved knows the size of the plan: after a solve by way of a copy of the reference, this variable does not.
   recursive subroutine check_own(routine, self, outcome)

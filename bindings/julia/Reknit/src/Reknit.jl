@@ -38,6 +38,7 @@ export wasserstein_sliced, wasserstein_sliced_gradient
 export gradient_points, vjp_potentials, vjp_plan
 export ds_project, ds_project_vjp, coding_rate
 export barycenter, barycenter!, solve_batch, solve_many, TransportBatch
+export plan_rows, bracket, round_plan, divergence!
 export ReknitKrylov
 
 include("libreknit.jl")

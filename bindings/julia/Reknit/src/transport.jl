@@ -237,19 +237,44 @@ A solve that stops short of its tolerance delivers its best potentials and retur
 `Reknit.STOP_INFEASIBLE` there are none, and those of the solve before stay). One that fails throws a [`ReknitError`](@ref),
 or what a Julia function threw that it called, as a `CapturedException`.
 """
-function solve!(s::Sinkhorn, G::Geometry, a::AbstractArray, b::AbstractArray)
+solve!(s::Sinkhorn, G::Geometry, a::AbstractArray, b::AbstractArray) =
+    solve_with(s, G, a, b) do as, bs
+        LibReknit.rkn_sinkhorn_solve(s, G, as, bs)
+    end
+
+function solve_with(call, s::Sinkhorn, G::Geometry, a::AbstractArray, b::AbstractArray)
     n, m = size(G)
     length(a) == n || throw(DimensionMismatch("a has $(length(a)) elements, the cost has $n rows"))
     length(b) == m || throw(DimensionMismatch("b has $(length(b)) elements, the cost has $m columns"))
     as, bs = contiguous(Float64, "a", a), contiguous(Float64, "b", b)
     # The hooks of the context that the call starts with serve it to its end, even if a callback replaces them meanwhile.
     hooks = s.context === nothing ? nothing : (s.context.log, s.context.reduce)
-    status = GC.@preserve hooks LibReknit.rkn_sinkhorn_solve(s, G, as, bs)
+    status = GC.@preserve hooks call(as, bs)
     if status >= 0 && status != STOP_INFEASIBLE
         s.geometry, s.shape = G, (n, m)
     end
     return TransportStats(check(status), s)
 end
+
+"""
+    divergence!(s, G, Ga, Gb, a, b) -> (value, stats)
+    divergence!(s, G, a, b)
+
+Sinkhorn's divergence `OT(a, b) - OT(a, a) / 2 - OT(b, b) / 2`, with the value `primal` as `OT`: zero for `a == b`, and free of
+the bias of the blur in first order. `Ga` and `Gb` are the costs among the points of `a` and among those of `b`, `G` itself where
+the points are the same. The plan between `a` and `b` is then that of the last solve, which `stats` tells of, with the
+`passes` of all three problems. Self terms are remembered: a target that stays is solved once. `value` is `NaN` where a
+solve stopped short.
+"""
+function divergence!(s::Sinkhorn, G::Geometry, Ga::Geometry, Gb::Geometry, a::AbstractArray, b::AbstractArray)
+    value = Ref{Float64}(NaN)
+    stats = solve_with(s, G, a, b) do as, bs
+        LibReknit.rkn_sinkhorn_divergence(s, G, Ga, Gb, as, bs, value)
+    end
+    return value[], stats
+end
+
+divergence!(s::Sinkhorn, G::Geometry, a::AbstractArray, b::AbstractArray) = divergence!(s, G, G, G, a, b)
 
 """
     potentials(s) -> (f, g)
@@ -306,6 +331,69 @@ function plan_sparse(s::Sinkhorn, threshold::Real)
         check(LibReknit.rkn_sinkhorn_plan_sparse(s, threshold, rowptr, colind, values, length(values), need))
     # Rows by columns are the transpose.
     return copy(transpose(SparseMatrixCSC(m, n, rowptr .+ 1, colind .+ 1, values)))
+end
+
+"""
+    plan_rows(s, rows) -> Matrix
+
+The rows in the range `rows` of the plan of the last solve, such as `plan_rows(s, 3:5)`.
+"""
+function plan_rows(s::Sinkhorn, rows::AbstractUnitRange{<:Integer})
+    m = s.shape[2]
+    # The library writes rows, which are columns here.
+    Pt = zeros(max(m, 1), length(rows))
+    check(LibReknit.rkn_sinkhorn_plan_rows(s, isempty(rows) ? 0 : first(rows) - 1, length(rows), Pt, max(m, 1)))
+    return copy(transpose(Pt))
+end
+
+"""
+    bracket(s) -> (lower, upper)
+
+Bounds of the exact cost of transport, without the blur, from the plan of the last solve. They close as `epsilon` falls; the
+option `target_gap` closes them as far as asked.
+"""
+function bracket(s::Sinkhorn)
+    lower, upper = Ref{Float64}(0), Ref{Float64}(0)
+    check(LibReknit.rkn_sinkhorn_bracket(s, lower, upper))
+    return lower[], upper[]
+end
+
+"""
+    round_plan(s) -> (x, y, u, v)
+
+The plan of the last solve rounded to its marginals, `x .* P .* y' .+ u .* v'`: no entry is negative, and it costs the upper bound of
+[`bracket`](@ref).
+"""
+function round_plan(s::Sinkhorn)
+    (n, m) = s.shape
+    x, y, u, v = zeros(n), zeros(m), zeros(n), zeros(m)
+    check(LibReknit.rkn_sinkhorn_round(s, x, y, u, v))
+    return x, y, u, v
+end
+
+"""
+    Reknit.save(s::Sinkhorn) -> Vector{UInt8}
+
+What was learned, as bytes that are the same on every machine. See [`load!`](@ref).
+"""
+function save(s::Sinkhorn)
+    need = Ref{Int64}(0)
+    check(LibReknit.rkn_sinkhorn_save(s, C_NULL, 0, need))
+    bytes = Vector{UInt8}(undef, need[])
+    check(LibReknit.rkn_sinkhorn_save(s, bytes, length(bytes), need))
+    return bytes
+end
+
+"""
+    load!(s::Sinkhorn, bytes)
+
+Puts a solver into the state that `Reknit.save` saved: its next solve goes on bit for bit, with the options of `s`. There is no
+plan before it.
+"""
+function load!(s::Sinkhorn, bytes::Vector{UInt8})
+    check(LibReknit.rkn_sinkhorn_load(s, bytes, length(bytes)))
+    s.geometry = nothing
+    return s
 end
 
 function forget!(s::Sinkhorn)
