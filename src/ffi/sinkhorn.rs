@@ -346,6 +346,10 @@ pub unsafe extern "C" fn rkn_sinkhorn_plan_apply(
         if args::overlap(x, y) {
             return Err(Error::argument("Y", "overlapping X", "be memory of its own"));
         }
+        let pool = &s.setup.borrow().context.pool;
+        if let Some(mut plan) = solver.plan_by_axes(pool, is_adjoint)? {
+            return (0..ncols).try_for_each(|j| plan.apply(pool, &x[j * ldx..][..from], &mut y[j * ldy..][..to]));
+        }
         for j in 0..ncols {
             y[j * ldy..][..to].fill(0.0);
         }

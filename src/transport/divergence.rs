@@ -48,7 +48,7 @@ impl Selves {
 
 /// Solves for a = b of mass one on a symmetric cost; the potentials and the value are then those of `dual`.
 pub(super) fn solve_self(dual: &mut Dual, epsilon: f64, target: f64, watch: &mut Watch) -> Result<Outcome> {
-    dual.set_epsilon(epsilon, &memory::filled(dual.geometry.m, 0.0, "potentials")?);
+    dual.set_epsilon(epsilon, &memory::filled(dual.geometry.m, 0.0, "potentials")?)?;
     for _ in 0..MOST {
         dual.pass(Take::Sums)?;
         let error = dual.error();

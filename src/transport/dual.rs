@@ -13,6 +13,7 @@
 
 use super::geometry::{Costs, Geometry, Rows};
 use super::relaxed::Relaxed;
+use super::separable::{self, Separable, Side};
 use crate::linalg::simd::exp::{add_rows_single, dot_single, dots_single, exp_list, exp_row, exp_row_single, TOGETHER};
 use crate::runtime::{memory, Error, Pool, Result};
 
@@ -156,6 +157,17 @@ struct Active {
     is_pattern: bool,
 }
 
+/// What a grid has in place of entries: sums axis by axis.
+struct Axes {
+    sums: Box<dyn Separable>,
+    /// log sum_j exp(gamma_j - C_ij / eps), and log sum_i exp(phi_i - C_ij / eps), which is that of the last pass if current.
+    rows: Vec<f64>,
+    columns: Vec<f64>,
+    is_current: bool,
+    phi: Vec<f64>,
+    room: Vec<f64>,
+}
+
 /// Counts of passes, in visits of all entries.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Work {
@@ -189,6 +201,7 @@ pub struct Dual<'a> {
     pub scale: f64,
     parts: Vec<Part>,
     active: Option<Active>,
+    axes: Option<Axes>,
     /// gamma at which entries were kept, and exp(gamma - that): the plan is the kept one with its columns multiplied by
     /// this, and rows weighted to have their mass. Passes over it need no exponentials.
     kept_at: Vec<f64>,
@@ -210,19 +223,18 @@ impl<'a> Dual<'a> {
             Ok(logs)
         };
         let rows = n.div_ceil(PARTS).max(1);
-        let room = if geometry.rows().lends() || matches!(geometry.costs, Costs::Sparse(_)) { 0 } else { m };
         let parts = (0..n.div_ceil(rows))
             .map(|k| {
                 let first = k * rows;
                 Ok(Part {
                     first,
                     phi: memory::filled(rows.min(n - first), 0.0, WHAT)?,
-                    columns: memory::filled(m, 0.0, WHAT)?,
+                    columns: Vec::new(),
                     dual: 0.0,
                     cost: 0.0,
-                    room: memory::filled(room, 0.0, WHAT)?,
-                    e: memory::filled(m, 0.0, WHAT)?,
-                    single: memory::filled(m, 0.0, WHAT)?,
+                    room: Vec::new(),
+                    e: Vec::new(),
+                    single: Vec::new(),
                     active: List::default(),
                     kept: Kept::default(),
                     failure: None,
@@ -248,6 +260,7 @@ impl<'a> Dual<'a> {
             scale: 0.0,
             parts,
             active: None,
+            axes: None,
             kept_at: memory::filled(m, 0.0, WHAT)?,
             kept_phi: 0.0,
             tilt: memory::filled(m, 1.0, WHAT)?,
@@ -266,18 +279,45 @@ impl<'a> Dual<'a> {
             }
             dual.active = Some(Active { phi: Vec::new(), gamma: Vec::new(), margin: 0.0, is_pattern: true });
         }
+        if !dual.is_separable() {
+            dual.take_rows()?;
+        }
         Ok(dual)
     }
 
+    /// Whether passes go axis by axis and not over entries.
+    pub fn is_separable(&self) -> bool {
+        self.geometry.grid().is_some()
+    }
+
+    /// Room for passes over rows.
+    fn take_rows(&mut self) -> Result<()> {
+        const WHAT: &str = "a pass over rows";
+        let (m, lends) = (self.geometry.m, self.geometry.rows().lends() || matches!(self.geometry.costs, Costs::Sparse(_)));
+        for part in self.parts.iter_mut().filter(|part| part.columns.is_empty()) {
+            part.columns = memory::filled(m, 0.0, WHAT)?;
+            part.room = memory::filled(if lends { 0 } else { m }, 0.0, WHAT)?;
+            part.e = memory::filled(m, 0.0, WHAT)?;
+            part.single = memory::filled(m, 0.0, WHAT)?;
+        }
+        Ok(())
+    }
+
     /// Another eps, with the potentials g (in units of cost) to start from.
-    pub fn set_epsilon(&mut self, epsilon: f64, g: &[f64]) {
+    pub fn set_epsilon(&mut self, epsilon: f64, g: &[f64]) -> Result<()> {
         self.scale = 1.0 / epsilon;
         self.rows_at.set_epsilon(epsilon);
         self.columns_at.set_epsilon(epsilon);
+        if let Some(grid) = self.geometry.grid() {
+            let room = || memory::filled(self.geometry.n, 0.0, "sums over a grid");
+            let sums = separable::new(grid, self.scale)?;
+            self.axes = Some(Axes { sums, rows: room()?, columns: room()?, is_current: false, phi: room()?, room: room()? });
+        }
         self.gamma.iter_mut().zip(g).for_each(|(gamma, g)| *gamma = g * self.scale);
         self.forbid_empty_columns();
         self.parts.iter_mut().for_each(|part| part.phi.fill(0.0));
         self.deactivate();
+        Ok(())
     }
 
     /// Columns without mass stay empty.
@@ -323,6 +363,7 @@ impl<'a> Dual<'a> {
             return Ok(true);
         }
         self.active = None;
+        self.take_rows()?;
         let (scale, gamma, log_a) = (self.scale, &self.gamma, &self.log_a);
         let limit = most * self.geometry.m as f64;
         self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
@@ -373,6 +414,11 @@ impl<'a> Dual<'a> {
             self.deactivate();
         }
         let is_listed = self.is_listed();
+        if self.is_separable() && !matches!(take, Take::Entries { .. }) {
+            return self.pass_by_axes(take);
+        }
+        self.take_rows()?;
+        self.forget_columns();
         let (scale, gamma, log_a, a, at) = (self.scale, &self.gamma, &self.log_a, self.a, self.rows_at);
         self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
             part.columns.fill(0.0);
@@ -421,6 +467,57 @@ impl<'a> Dual<'a> {
         }
         self.value += self.columns_value();
         Ok(())
+    }
+
+    /// The same from sums along the axes of a grid: no entry is visited.
+    fn pass_by_axes(&mut self, take: Take) -> Result<()> {
+        let is_cost = matches!(take, Take::Cost);
+        self.scale_rows(is_cost.then_some(Side::Rows))?;
+        self.scale_columns(None)?;
+        let Some(axes) = &mut self.axes else { return Ok(()) };
+        self.cost = 0.0;
+        if is_cost {
+            axes.room.fill(0.0);
+            axes.sums.averages(self.pool, Side::Rows, &axes.room, true, &mut axes.rows)?;
+        }
+        self.value = 0.0;
+        for (i, phi) in axes.phi.iter().enumerate().filter(|(i, _)| self.a[*i] > 0.0) {
+            let row = Row { r: i, a: self.a[i], log_a: self.log_a[i], at: self.rows_at };
+            self.value += row.value(*phi);
+            self.cost += if is_cost { row.mass(*phi) * axes.rows[i] / self.scale } else { 0.0 };
+        }
+        self.work.passes += 1.0;
+        self.value += self.columns_value();
+        Ok(())
+    }
+
+    /// Makes the rows exact, which fixes phi.
+    fn scale_rows(&mut self, keep: Option<Side>) -> Result<()> {
+        let Some(axes) = &mut self.axes else { return Ok(()) };
+        axes.sums.log_sums(self.pool, &self.gamma, keep, &mut axes.rows)?;
+        for ((phi, log_a), sum) in axes.phi.iter_mut().zip(&self.log_a).zip(&axes.rows) {
+            *phi = if *log_a > f64::NEG_INFINITY { self.rows_at.potential(*log_a, *sum) } else { f64::NEG_INFINITY };
+        }
+        for part in &mut self.parts {
+            let len = part.phi.len();
+            part.phi.copy_from_slice(&axes.phi[part.first..][..len]);
+        }
+        Ok(())
+    }
+
+    /// The sums of the columns.
+    fn scale_columns(&mut self, keep: Option<Side>) -> Result<()> {
+        let Some(axes) = &mut self.axes else { return Ok(()) };
+        axes.sums.log_sums(self.pool, &axes.phi, keep, &mut axes.columns)?;
+        axes.is_current = true;
+        exp_row(&axes.columns, &self.gamma, -1.0, 0.0, &mut self.columns);
+        Ok(())
+    }
+
+    fn forget_columns(&mut self) {
+        if let Some(axes) = &mut self.axes {
+            axes.is_current = false;
+        }
     }
 
     /// What the columns add to F, and what they must come to.
@@ -474,6 +571,14 @@ impl<'a> Dual<'a> {
 
     /// Sinkhorn's other half-step: columns exact, or beyond that by a factor from 1 to 2.
     pub fn update_columns(&mut self, relaxation: f64) -> Result<()> {
+        if let Some(axes) = self.axes.as_ref().filter(|axes| axes.is_current) {
+            // Logarithms of sums have digits however small those are.
+            for ((gamma, log_b), sum) in self.gamma.iter_mut().zip(&self.log_b).zip(&axes.columns) {
+                *gamma += relaxation * (self.columns_at.potential(*log_b, *sum) - *gamma);
+            }
+            self.forbid_empty_columns();
+            return Ok(());
+        }
         let mut lost = Vec::new();
         for j in 0..self.gamma.len() {
             if self.columns[j] > LOST * self.b[j] {
@@ -521,6 +626,7 @@ impl<'a> Dual<'a> {
     pub fn density(&mut self, above: f64) -> Result<f64> {
         const SAMPLE: usize = 16;
         let step = (self.geometry.n / SAMPLE).max(1);
+        self.take_rows()?;
         let (mut count, mut all) = (0usize, 0usize);
         let rows = self.geometry.rows();
         for part in &mut self.parts {
@@ -579,6 +685,9 @@ impl<'a> Dual<'a> {
     /// out <- (diag(c) - P^T diag(1/a) P) x, or with no x its diagonal, from exponentials taken anew: where entries
     /// have no room.
     pub fn over_rows(&mut self, x: Option<&[f64]>, out: &mut [f64]) -> Result<()> {
+        if self.is_separable() {
+            return self.over_axes(x, out);
+        }
         let (scale, gamma, a, tau) = (self.scale, &self.gamma, self.a, self.rows_at.tau());
         self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
             part.columns.fill(0.0);
@@ -606,6 +715,40 @@ impl<'a> Dual<'a> {
         out.fill(0.0);
         for part in &self.parts {
             out.iter_mut().zip(&part.columns).for_each(|(v, more)| *v += more);
+        }
+        Ok(())
+    }
+
+    /// The same along the axes of a grid: q_j = c_j (x_j - y_j), where y_j is the average over the rows of t_i, and that the
+    /// average of x over the columns. Asking for the diagonal makes the weights, of the present gamma; products use them.
+    fn over_axes(&mut self, x: Option<&[f64]>, out: &mut [f64]) -> Result<()> {
+        if x.is_none() {
+            self.scale_rows(Some(Side::Rows))?;
+            self.scale_columns(Some(Side::Columns))?;
+            self.work.passes += 1.0;
+        }
+        let Some(axes) = &mut self.axes else { return Ok(()) };
+        match x {
+            Some(x) => {
+                axes.sums.averages(self.pool, Side::Rows, x, false, &mut axes.room)?;
+                axes.sums.averages(self.pool, Side::Columns, &axes.room, false, out)?;
+                let tau = self.rows_at.tau();
+                for ((q, x), c) in out.iter_mut().zip(x).zip(&self.columns) {
+                    *q = c * (x - tau * *q);
+                }
+                self.work.products += 1.0;
+            }
+            None => {
+                // c_j - sum_i tau P_ij^2 / r_i
+                let (at, log_tau) = (self.rows_at, self.rows_at.tau().ln());
+                for (((v, phi), log_a), a) in axes.room.iter_mut().zip(&axes.phi).zip(&self.log_a).zip(self.a) {
+                    *v = if *log_a > f64::NEG_INFINITY { 2.0 * phi + log_tau - at.mass(*a, *log_a, *phi).ln() } else { f64::NEG_INFINITY };
+                }
+                axes.sums.log_squares(self.pool, &axes.room, out)?;
+                for ((d, c), gamma) in out.iter_mut().zip(&self.columns).zip(&self.gamma) {
+                    *d = if *gamma > f64::NEG_INFINITY { (c - (*d + 2.0 * gamma).exp()).max(f64::EPSILON * c) } else { 0.0 };
+                }
+            }
         }
         Ok(())
     }

@@ -19,6 +19,11 @@ pub trait Rows {
     fn points(&self) -> Option<&Points> {
         None
     }
+
+    /// The grid, if it is one: sums over its plan are taken axis by axis.
+    fn grid(&self) -> Option<&Grid> {
+        None
+    }
 }
 
 /// Where rows come from.
@@ -67,6 +72,13 @@ impl Geometry {
         }
     }
 
+    pub fn grid(&self) -> Option<&Grid> {
+        match &self.costs {
+            Costs::Plain(rows) => rows.grid(),
+            _ => None,
+        }
+    }
+
     /// `body(rows, i, part)` for each part, on the pool's threads where rows are plain data. Stops at the first error.
     pub fn for_parts<P: Send>(&self, pool: &Pool, parts: &mut [P], body: impl Fn(&dyn Rows, usize, &mut P) + Sync) {
         let work = self.n.saturating_mul(self.m);
@@ -80,6 +92,9 @@ impl Geometry {
     pub fn scale(&self) -> Result<Scale> {
         if let Some(scale) = self.scale.get() {
             return Ok(*scale);
+        }
+        if let Some(scale) = self.grid().map(Grid::scale).filter(|scale| scale.max.is_finite()) {
+            return Ok(*self.scale.get_or_init(|| scale));
         }
         let mut room = memory::filled(if self.rows().lends() { 0 } else { self.m }, 0.0, "a row of the cost")?;
         let (mut max, mut min, mut sum, mut count) = (f64::NEG_INFINITY, f64::INFINITY, 0.0, 0usize);
@@ -363,9 +378,11 @@ fn axis_costs(x: f64, y: &[f64], period: f64, p: f64, is_first: bool, room: &mut
 
 /// A regular grid of cells in up to three dimensions, the first index slowest; costs add up over axes.
 pub struct Grid {
-    sizes: Vec<usize>,
+    pub(super) sizes: Vec<usize>,
     /// Along each axis, by the difference of indices.
-    tables: Vec<Vec<f64>>,
+    pub(super) tables: Vec<Vec<f64>>,
+    /// The cost of one cell along an axis where costs are its multiples.
+    pub(super) steps: Vec<Option<f64>>,
 }
 
 impl Grid {
@@ -384,11 +401,28 @@ impl Grid {
                 Ok(table)
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Grid { sizes: sizes.to_vec(), tables })
+        let steps = lengths.iter().zip(periodic).map(|(length, periodic)| (p == 1.0 && !periodic).then_some(*length)).collect();
+        Ok(Grid { sizes: sizes.to_vec(), tables, steps })
+    }
+
+    /// Axes are independent: the largest costs add up, and so do the means.
+    fn scale(&self) -> Scale {
+        let mut scale = Scale { max: 0.0, min: 0.0, mean: 0.0 };
+        for table in &self.tables {
+            let size = table.len() as f64;
+            let pairs = |d: usize| if d == 0 { size } else { 2.0 * (size - d as f64) };
+            scale.max += table.iter().fold(0.0f64, |m, c| m.max(*c));
+            scale.mean += table.iter().enumerate().map(|(d, c)| pairs(d) * c).sum::<f64>() / (size * size);
+        }
+        scale
     }
 }
 
 impl Rows for Grid {
+    fn grid(&self) -> Option<&Grid> {
+        Some(self)
+    }
+
     fn row<'a>(&'a self, i: usize, room: &'a mut [f64]) -> Result<&'a [f64]> {
         // From the last axis on: what is there is laid out again for each index of the axis before it.
         let (mut at, mut len) = (i, 1);

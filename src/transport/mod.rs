@@ -1,8 +1,8 @@
 //! Entropic optimal transport: min <C, P> + eps sum P (log P - 1) with P 1 = a, P^T 1 = b, P >= 0.
 //!
 //! A [`geometry::Geometry`] is what transport costs, a [`dual::Dual`] the state of the dual with its passes over the plan; the
-//! methods are `path` ("auto"), `scaling` ("sinkhorn") and `sns`. [`Sinkhorn`] holds what lasts from solve to
-//! solve: the potentials, from which the next problem of a sequence starts.
+//! methods are `path` ("auto"), `scaling` ("sinkhorn") and `sns`; `separable` has the sums over a grid. [`Sinkhorn`] holds what
+//! lasts from solve to solve: the potentials, from which the next problem of a sequence starts.
 
 mod anderson;
 pub mod bracket;
@@ -26,6 +26,7 @@ mod path;
 mod relaxed;
 mod saved;
 mod scaling;
+mod separable;
 pub mod sliced;
 mod sns;
 mod values;
@@ -417,6 +418,13 @@ impl Sinkhorn {
             body(i, &p)?;
         }
         Ok(())
+    }
+
+    /// The plan of a grid, or its adjoint, for products axis by axis; none where it must be gone over by rows.
+    pub fn plan_by_axes(&self, pool: &Pool, is_adjoint: bool) -> Result<Option<separable::Plan>> {
+        let Solved { geometry, epsilon, f, g, .. } = self.solved()?;
+        let (f, g) = if is_adjoint { (g, f) } else { (f, g) };
+        geometry.grid().map(|grid| separable::Plan::new(grid, pool, *epsilon, f, g)).transpose()
     }
 
     /// Whether the rows of [`Sinkhorn::for_plan`] are those of P^T, and the shape of the user's P.

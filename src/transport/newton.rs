@@ -8,7 +8,7 @@
 //!
 //! Sources: the semi-dual and its Hessian, Brauer, Clason, Lorenz and Wirth 2017 (arXiv 1710.06635); sparsified Hessians,
 //! Tang et al. 2024 (arXiv 2401.12253) and Tang and Qiu 2024. Different here: thresholds that follow the error, the Laplacian
-//! form, and the part of a column that was left out as a shift of its own.
+//! form, and the part of a column that was left out as a shift of its own. On a grid nothing is left out: products go axis by axis.
 
 use super::dual::{Dual, Kept};
 use super::factor::Factor;

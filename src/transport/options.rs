@@ -48,7 +48,7 @@ pub const SINKHORN: &[Row] = &[
     row("newton_steps", COUNT, Default::Result, &[], "Newton directions taken in the last solve"),
     row("cg_steps", COUNT, Default::Result, &[], "products with Hessians in the last solve"),
     row("levels", COUNT, Default::Result, &["auto"], "values of epsilon that the last solve went through"),
-    row("passes", POSITIVE, Default::Result, &[], "visits of all entries of the plan with exponentials in the last solve, those over lists of active entries in shares"),
+    row("passes", POSITIVE, Default::Result, &[], "visits of all entries of the plan with exponentials in the last solve, those over lists of active entries in shares; on a grid, sums along all axes for both marginals are one"),
     row("marginal_error", POSITIVE, Default::Result, &[], "L1 errors of both marginals, divided by the mass, at the potentials delivered, formed from the whole plan"),
     row("epsilon_used", POSITIVE, Default::Result, &[], "epsilon in units of the cost"),
     row("cost", Type::Real(-f64::MAX, f64::MAX), Default::Result, &[], "<C, P>, of the plan at the potentials delivered"),

@@ -99,13 +99,14 @@ impl Path {
         self.levels += 1;
         self.failures = 0;
         watch.setup.report.borrow_mut().levels = self.levels;
-        dual.set_epsilon(epsilon, g);
-        let mut is_listed = !self.keeps_all(dual) || dual.density((-depth(dual, goal)).exp())? <= MOST_ACTIVE;
+        dual.set_epsilon(epsilon, g)?;
+        let keeps_all = self.keeps_all(dual);
+        let mut is_listed = !keeps_all || dual.density((-depth(dual, goal)).exp())? <= MOST_ACTIVE;
         if is_listed {
             dual.pass(Take::Roughly)?;
-            is_listed = self.list(dual, goal)?;
+            is_listed = dual.is_separable() || self.list(dual, goal)?;
         }
-        if !is_listed && self.keeps_all(dual) {
+        if !is_listed && keeps_all {
             if let Some(outcome) = self.kernel_level(dual, goal, watch)? {
                 return Ok(Some(outcome));
             }
@@ -113,7 +114,7 @@ impl Path {
         let mut is_exact = false;
         for warmup in 0..WARMUP + STEPS {
             let mut error = dual.error();
-            if error <= goal && !is_exact && goal <= SINGLE {
+            if error <= goal && !is_exact && goal <= SINGLE && !dual.is_separable() {
                 dual.pass(Take::Sums)?;
                 error = dual.error();
             }
@@ -123,7 +124,8 @@ impl Path {
             if error <= goal {
                 return Ok(Some(Outcome::Converged));
             }
-            if warmup < WARMUP && (dual.is_listed() || !self.keeps_all(dual) || dual.density(1e-9)? <= MOST_ACTIVE) {
+            let is_cheap = dual.is_separable() || dual.is_listed() || !self.keeps_all(dual);
+            if warmup < WARMUP && (is_cheap || dual.density(1e-9)? <= MOST_ACTIVE) {
                 dual.update_columns(1.0)?;
                 dual.pass(sums(error))?;
                 is_exact = error <= SINGLE;
@@ -184,7 +186,7 @@ impl Path {
     /// Whether all entries of the plan may be stored in single precision.
     fn keeps_all(&self, dual: &Dual) -> bool {
         let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
-        dual.geometry.rows().lends() || n * m <= 2.0 * ROOM
+        !dual.is_separable() && (dual.geometry.rows().lends() || n * m <= 2.0 * ROOM)
     }
 
     /// Newton steps from the present point, or Sinkhorn iterations where there are none; ends with sums of columns.
@@ -193,13 +195,15 @@ impl Path {
         let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
         let keeps_all = self.keeps_all(dual);
         let room = |share: f64| if dual.geometry.rows().lends() { share } else { (ROOM.max(8.0 * (n + m)) / (n * m)).min(share) };
-        if !dual.is_listed() {
+        // Sums along axes need no entries.
+        let has_entries = !dual.is_separable();
+        if has_entries && !dual.is_listed() {
             self.list(dual, goal)?;
         }
         let above = (error / 100.0).clamp(1e-12, 1e-4);
-        let density = if dual.is_listed() { 0.0 } else { dual.density(above)? };
-        let is_dense = keeps_all && !dual.is_listed();
-        let is_kept = is_dense || density <= room(MOST_KEPT);
+        let density = if !has_entries || dual.is_listed() { 0.0 } else { dual.density(above)? };
+        let is_dense = has_entries && keeps_all && !dual.is_listed();
+        let is_kept = has_entries && (is_dense || density <= room(MOST_KEPT));
         let is_rough = error > SINGLE;
         dual.pass(if is_kept { Take::Entries { above, is_dense, is_rough } } else { sums(error) })?;
         if is_dense && dual.error() > KERNEL && self.kernel_steps(dual, goal.max(if is_rough { 1e-5 } else { 1e-6 }), false, watch)? {

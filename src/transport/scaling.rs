@@ -24,7 +24,7 @@ pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut 
         least: f64::INFINITY,
     };
     let keeps = dual.geometry.rows().lends();
-    dual.set_epsilon(epsilon, g);
+    dual.set_epsilon(epsilon, g)?;
     loop {
         dual.pass(if keeps { Take::Entries { above: 0.0, is_dense: true, is_rough: false } } else { Take::Sums })?;
         let error = dual.error();

@@ -19,7 +19,7 @@ pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut 
     let (warmup, given) = (options.count("warmup"), options.real("sparsity"));
     let (n, m) = (dual.geometry.n, dual.geometry.m);
     let share = if given > 0.0 { given } else { 2.0 / n.max(m) as f64 };
-    dual.set_epsilon(epsilon, g);
+    dual.set_epsilon(epsilon, g)?;
     for _ in 0..warmup.max(1) {
         dual.pass(Take::Sums)?;
         let error = dual.error();
