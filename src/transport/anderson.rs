@@ -12,6 +12,8 @@ pub struct Anderson {
     raw: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
+/// How far the mixture may lie from T x in any entry.
+const FARTHEST: f64 = 10.0;
 /// Differences that add less than this share of their length are left out.
 const DEPENDENT: f64 = 1e-8;
 
@@ -43,10 +45,19 @@ impl Anderson {
             self.raw.push((r, t));
         }
         self.orthonormalise()?;
+        let mut step = memory::filled(next.len(), 0.0, WHAT)?;
         for (q, t) in self.residuals.iter().zip(&self.images) {
             let along = dot(q, &residual);
-            next.iter_mut().zip(t).for_each(|(x, t)| *x -= along * t);
+            step.iter_mut().zip(t).for_each(|(step, t)| *step += along * t);
             residual.iter_mut().zip(q).for_each(|(r, q)| *r -= along * q);
+        }
+        // Where residuals stay the same the model has its least at infinity.
+        let longest = step.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        let share = if longest > FARTHEST { FARTHEST / longest } else { 1.0 };
+        if longest.is_finite() {
+            next.iter_mut().zip(&step).for_each(|(x, step)| *x -= share * step);
+        } else {
+            self.forget();
         }
         Ok(())
     }

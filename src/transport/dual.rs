@@ -313,7 +313,10 @@ impl<'a> Dual<'a> {
             let sums = separable::new(grid, self.scale)?;
             self.axes = Some(Axes { sums, rows: room()?, columns: room()?, is_current: false, phi: room()?, room: room()? });
         }
-        self.gamma.iter_mut().zip(g).for_each(|(gamma, g)| *gamma = g * self.scale);
+        let is_exact = self.rows_at.is_exact() && self.columns_at.is_exact();
+        // Of the potentials a constant is free: small ones keep more digits.
+        let mean: f64 = if is_exact { g.iter().zip(self.b).map(|(g, b)| b * g).sum() } else { 0.0 };
+        self.gamma.iter_mut().zip(g).for_each(|(gamma, g)| *gamma = (g - mean) * self.scale);
         self.forbid_empty_columns();
         self.parts.iter_mut().for_each(|part| part.phi.fill(0.0));
         self.deactivate();

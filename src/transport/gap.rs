@@ -13,7 +13,7 @@ use crate::runtime::{memory, Error, Outcome, Result};
 /// Where the walk begins, a share of the largest cost; what each step divides by, and where it ends at the latest.
 const FIRST: f64 = 1e-2;
 const FACTOR: f64 = 4.0;
-const LAST: f64 = 1e-9;
+const LAST: f64 = 1e-12;
 /// Errors of the marginals on the way, and when the gap is almost closed: they tell in the plan's cost too.
 const ROUGH: f64 = 1e-3;
 const FINEST: f64 = 1e-10;

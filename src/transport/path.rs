@@ -144,6 +144,7 @@ impl Path {
     fn kernel_level(&mut self, dual: &mut Dual, goal: f64, watch: &mut Watch) -> Result<Option<Outcome>> {
         // What the error is expected to be.
         let (mut expected, mut last) = (f64::INFINITY, f64::INFINITY);
+        let mut best = memory::copied(&dual.gamma, "potentials")?;
         for _ in 0..ROUNDS {
             let (is_rough, verifies) = (expected > ROUGHLY, expected <= goal);
             dual.pass(if verifies { Take::Cost } else { Take::Entries { above: 0.0, is_dense: true, is_rough } })?;
@@ -154,10 +155,11 @@ impl Path {
             if error <= goal && (!is_rough || goal > SINGLE) {
                 return Ok(Some(Outcome::Converged));
             }
-            if error > 0.5 * last {
+            if !(error <= 0.5 * last) {
                 break;
             }
             last = error;
+            best.copy_from_slice(&dual.gamma);
             if verifies {
                 expected = error;
                 continue;
@@ -171,6 +173,7 @@ impl Path {
                 return Ok(Some(Outcome::Converged));
             }
         }
+        dual.gamma.copy_from_slice(&best);
         dual.pass(Take::Sums)?;
         self.list(dual, goal)?;
         Ok(None)
@@ -249,7 +252,7 @@ impl Path {
     /// anything was gained.
     fn kernel_steps(&mut self, dual: &mut Dual, floor: f64, mixes: bool, watch: &mut Watch) -> Result<bool> {
         let first = dual.error();
-        if mixes && !self.mix(dual, floor, watch)? {
+        if mixes && (!self.mix(dual, floor, watch)? || watch.stop.is_some()) {
             return Ok(true);
         }
         for _ in 0..if mixes { 0 } else { WARMUP } {

@@ -12,8 +12,8 @@ use crate::runtime::{memory, Outcome, Result};
 
 /// Mixing that multiplies the least error so far by this has gone astray.
 const ASTRAY: f64 = 10.0;
-/// Iterations on kept entries at most.
-const KEPT: usize = 1000;
+/// Iterations on kept entries before they are taken anew, so that rounding does not add up.
+const KEPT: usize = 50;
 
 pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut Watch) -> Result<Outcome> {
     let options = &watch.setup.options;

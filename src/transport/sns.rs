@@ -3,7 +3,8 @@
 //! lambda n m entries of the plan, by CG, with a line search by halving.
 //!
 //! The row potentials are eliminated here, which leaves the directions and the iterates the same where rows are
-//! exact, but for the small shift of `newton`: the Schur complement of the sparsified Hessian is its sparsified Laplacian.
+//! exact, but for the small shift of `newton`: the Schur complement of the sparsified Hessian is its sparsified Laplacian. Where
+//! no step along a direction goes up, which near the solution may be the fault of rounding, Sinkhorn iterations follow.
 
 use super::dual::{Dual, Take};
 use super::newton::Newton;
@@ -13,6 +14,9 @@ use crate::runtime::{Outcome, Result};
 /// Newton steps at most; halvings of one.
 const MOST: usize = 500;
 const HALVINGS: usize = 30;
+/// Directions that may fail, and the iterations after each.
+const MERCY: usize = 10;
+const STEPS: usize = 10;
 
 pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut Watch) -> Result<Outcome> {
     let options = &watch.setup.options;
@@ -33,6 +37,7 @@ pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut 
     }
     let mut newton = Newton::new(&watch.setup.context, m)?;
     let mut old = dual.gamma.clone();
+    let mut failures = 0;
     for _ in 0..MOST {
         let above = threshold(dual, share)?;
         dual.pass(Take::Entries { above, is_dense: false, is_rough: false })?;
@@ -56,15 +61,27 @@ pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut 
         for _ in 0..HALVINGS {
             dual.gamma.iter_mut().zip(&old).zip(&newton.direction).for_each(|((gamma, old), d)| *gamma = old + alpha * d);
             dual.pass(Take::Sums)?;
-            if dual.value >= value + 1e-4 * alpha * slope || dual.error() < 0.5 * error {
-                is_up = true;
+            // Where F has no digits for what is to be gained the error decides.
+            is_up = if alpha * slope > 1e-13 * value.abs() {
+                dual.value >= value + 1e-4 * alpha * slope || dual.error() < 0.5 * error
+            } else {
+                dual.error() < error
+            };
+            if is_up {
                 break;
             }
             alpha *= 0.5;
         }
         if !is_up {
+            failures += 1;
+            if failures > MERCY {
+                break;
+            }
             dual.gamma.copy_from_slice(&old);
-            return Ok(watch.stagnates());
+            for _ in 0..STEPS {
+                dual.pass(Take::Sums)?;
+                dual.update_columns(1.0)?;
+            }
         }
     }
     Ok(watch.stagnates())

@@ -620,13 +620,13 @@ static void test_median(void) {
     free(many);
 }
 
-/* Mixing finds the same plan in far fewer passes. */
+/* Mixing finds the same plan in far fewer iterations. */
 static void test_anderson(void) {
     make_peer(1);
     for (int layout = 0; layout < LAYOUTS; ++layout) {
         rkn_geometry *G = geometry(layout, peer.C, N, M);
         static double P[N * M], Q[N * M];
-        double passes = 0, a[N];
+        double iterations = 0, a[N];
         memcpy(a, peer.a, sizeof a);
         a[1] += a[5], a[5] = 0;
         for (int window = 0; window <= 10; window += 5) {
@@ -639,9 +639,9 @@ static void test_anderson(void) {
                 double off = 0;
                 for (int k = 0; k < N * M; ++k) off = fmax(off, fabs(P[k] - Q[k]));
                 CHECK(off < 1e-8);
-                CHECK(real_of(s, "passes") < passes / 3);
+                if (!CHECK(real_of(s, "iterations") < iterations / 3)) printf("    window %d: %g iterations, %g without\n", window, real_of(s, "iterations"), iterations);
             } else {
-                passes = real_of(s, "passes");
+                iterations = real_of(s, "iterations");
             }
             rkn_sinkhorn_destroy(s);
         }
