@@ -18,7 +18,7 @@ const LAST: f64 = 1e-12;
 const ROUGH: f64 = 1e-3;
 const FINEST: f64 = 1e-10;
 /// A share of the largest cost that bounds of a cost near zero cannot come closer than.
-const ROUNDING: f64 = 1e-14;
+const ROUNDING: f64 = 5e-14;
 
 /// The epsilon that the walk begins with.
 pub fn first(geometry: &Geometry) -> Result<f64> {

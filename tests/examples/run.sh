@@ -4,7 +4,9 @@
 # the table of a larger plate. Two ranks in one thread, in C and Fortran, print the same table and the solution of
 # elimination. Many right-hand sides take the same products at once and one by one. A run that is killed and resumed
 # ends with the bits of one that is not. The Eigen example agrees with Eigen's own factorization. The transport example prints
-# one table in four languages, with the numbers of plain iterations. Ends with a line `N passed, N failed`.
+# one table in four languages, with the numbers of plain iterations. The colours of one picture for another: the same bytes in
+# four languages, with the numbers of other programs. The diffusion prints one table, near that of the equation. Ends with a line
+# `N passed, N failed`.
 #
 # CC, CXX, FC and JULIA choose the compilers and the julia to use.
 set -uo pipefail
@@ -116,22 +118,28 @@ eigen_is_right() {
 eigen_remembers() { awk -F'|' 'NF == 5 && NR > 1 { m += $2; f += $3 } END { exit !(m > 0 && 3 * m < f) }' "$build/eigen.out"; }
 eigen_refused() { "$build/eigen" 3 >/dev/null 2>&1; [ $? -eq 2 ]; }
 
-transport=$root/examples/transport
-build_transport_c() { ${CC:-gcc} -std=c11 "${flags[@]}" -I"$root/include" "$transport.c" -o "$build/transport_c" "${link[@]}" -lm; }
-build_transport_cpp() { ${CXX:-g++} -std=c++17 "${flags[@]}" -I"$root/include" "$transport.cpp" -o "$build/transport_cpp" "${link[@]}"; }
-build_transport_f90() {
-  ${FC:-gfortran} -std=f2018 "${flags[@]}" -Wno-uninitialized -Wno-maybe-uninitialized -J "$build" -I "$build" "$transport.f90" \
-    "${objects[@]}" -o "$build/transport_f90" "${link[@]}"
+# The examples of transport: name, language, arguments.
+build_example() {
+  local from=$root/examples/$1 to=$build/$1_$2
+  case $2 in
+    c) ${CC:-gcc} -std=c11 "${flags[@]}" -I"$root/include" "$from.c" -o "$to" "${link[@]}" -lm ;;
+    cpp) ${CXX:-g++} -std=c++17 "${flags[@]}" -I"$root/include" "$from.cpp" -o "$to" "${link[@]}" ;;
+    f90)
+      ${FC:-gfortran} -std=f2018 "${flags[@]}" -Wno-uninitialized -Wno-maybe-uninitialized -J "$build" -I "$build" "$from.f90" \
+        "${objects[@]}" -o "$to" "${link[@]}"
+      ;;
+  esac
 }
-run_transport() {                              # language, arguments
-  local language=$1
-  shift
+run_example() {
+  local name=$1 language=$2
+  shift 2
   if [ "$language" = jl ]; then
-    REKNIT_LIBRARY=$lib/libreknit.so "${JULIA:-$root/.deps/bin/julia}" --startup-file=no "$transport.jl" "$@"
-  else "$build/transport_$language" "$@"; fi
+    REKNIT_LIBRARY=$lib/libreknit.so "${JULIA:-$root/.deps/bin/julia}" --startup-file=no "$root/examples/$name.jl" "$@"
+  else "$build/${name}_$language" "$@"; fi
 }
+same_as_c() { diff "$build/$1_c.out" "$build/$1_$2.out"; }
+run_transport() { run_example transport "$@"; }
 transport_table() { run_transport "$1" 16 8 >"$build/transport_$1.out" && [ "$(wc -l <"$build/transport_$1.out")" -eq 12 ]; }
-same_transport() { diff "$build/transport_c.out" "$build/transport_$1.out"; }
 # Every step meets the tolerance; warm begins as cold does, no later step takes more passes, and all together take a fifth less.
 transport_remembers() {
   awk -F'[| ]+' '/^ +[0-9]+ \|/ { n++; if (!($6 <= 1e-9) || ($2 == 0 && $3 != $4) || $4 > $3) { print; bad = 1 }
@@ -158,6 +166,64 @@ transport_bounds() {
     awk '{ wrong += !($1 <= 0.304401106 + 5e-6 && $2 >= 0.304401106 - 5e-6); gap = $2 - $1 } END { exit wrong || NR != 2 || gap > 1e-3 * $2 + 1e-5 }'
 }
 transport_refused() { run_transport c 3 >/dev/null 2>&1; [ $? -eq 2 ]; }
+
+# Pictures of 48 x 32 pixels: source, the same with 32 more red, and target.
+picture() {
+  awk -v kind="$1" 'BEGIN {
+    printf "P6\n# made by a test\n48 32\n255\n"
+    for (y = 0; y < 32; y++) for (x = 0; x < 48; x++) {
+      if (kind == "target") { r = 240 - int(x * x / 16); g = 20 + (5 * x + 3 * y) % 100; b = 60 + 4 * y + x }
+      else { r = 16 + 4 * x + (kind == "redder" ? 32 : 0); g = 30 + 5 * y; b = 16 + (7 * x + 11 * y + x * y) % 128 }
+      printf "%c%c%c", r, g, b
+    } }' >"$build/$1.ppm" && [ "$(wc -c <"$build/$1.ppm")" -eq 4638 ]
+}
+run_colours() { run_example colours "$1" "$build/source.ppm" "$build/$2.ppm" "$build/colours_$1.ppm" "${@:3}"; }
+colours_table() { run_colours "$1" target 16 >"$build/colours_$1.out" && [ "$(wc -l <"$build/colours_$1.out")" -eq 7 ]; }
+same_colours() { same_as_c colours "$1" && cmp "$build/colours_c.ppm" "$build/colours_$1.ppm"; }
+# The cost and the pixels (but for one or two that may round the other way) are those of ot.sinkhorn of POT 0.9.7 and the same map
+# in numpy, and 0.213773 is its ot.emd2.
+colours_are_right() {
+  awk 'function off(x, y) { return x - y > 5e-6 || y - x > 5e-6 }
+    /^palettes/ { n++; if ($3 != 880 || $5 != 239) bad = 1 }
+    / passes/ { n++; if ($4 + 0 != 0.215693 || !($8 <= 0.213773 && $10 >= 0.213773 && $10 - $8 < 0.003)) bad = 1 }
+    /^(target|moved)/ { n++; if ($(NF - 2) != 0.759641 || $(NF - 1) != 0.272988 || $NF != 0.570588) bad = 1 }
+    /^result/ { n++; if (off($2, 0.761152) || off($3, 0.272891) || off($4, 0.571372)) bad = 1 }
+    END { exit bad || n != 5 }' "$build/colours_c.out" || { cat "$build/colours_c.out"; return 1; }
+}
+# Two cells further in red: no plan is cheaper than this shift, (32 / 255)^2.
+colours_shift() {
+  run_colours c redder 16 >"$build/redder.out" &&
+    awk '/ passes/ { exact = (32 / 255) ^ 2; n++; if (!($8 <= exact + 1e-6 && $10 >= exact - 1e-6 && exact - $8 < 1e-5)) bad = 1 }
+      /^source/ { red = $2 } /^moved/ { n++; off = $3 - red - 32 / 255; if (off > 2e-6 || off < -2e-6) bad = 1 }
+      END { exit bad || n != 2 }' "$build/redder.out"
+}
+colours_refused() {                            # language
+  local code
+  run_example colours "$1" >/dev/null 2>&1
+  [ $? -eq 2 ] || return
+  head -c 3000 "$build/target.ppm" >"$build/short.ppm"
+  code=$(run_colours "$1" short 2>&1 >/dev/null)
+  [ $? -eq 1 ] && [ "$code" = "$build/short.ppm: ends early" ]
+}
+
+diffusion_table() { run_example diffusion "$1" 48 12 >"$build/diffusion_$1.out" && [ "$(wc -l <"$build/diffusion_$1.out")" -eq 16 ]; }
+# The columns that are said to be exact and those of unblurred steps, formed anew; the density is near these, off the equation by
+# the order of a step, and its energy falls. Each warm step after the first takes less than the cold one, all together less than
+# three quarters.
+diffusion_is_right() {
+  awk -F'[| ]+' 'function off(x, y) { return x > y ? x - y : y - x }
+    function step_of_variance(k, v,    s) { s = 1 + k * tau; return ((sqrt(v) + sqrt(v + 4 * tau * s)) / (2 * s)) ^ 2 }
+    BEGIN { tau = 0.05; mean = 2; x = 0.25; y = 0.36; energy = 1e9 }
+    /^ +[0-9]+ \|/ {
+      n++; t = tau * $2; mean /= 1 + tau; x = step_of_variance(1, x); y = step_of_variance(2, y)
+      if (off($6, 2 * exp(-t)) > 2e-6 || off($9, 1 - 0.75 * exp(-2 * t)) > 2e-6 || off($12, 0.5 - 0.14 * exp(-4 * t)) > 2e-6 ||
+        off($7, mean) > 2e-6 || off($10, x) > 2e-6 || off($13, y) > 2e-6 || off($5, mean) > 1e-3 || off($8, x) > 3e-3 ||
+        off($11, y) > 3e-3 || off($5, $6) > 0.02 || off($8, $9) > 0.02 || off($11, $12) > 0.02 || $14 >= energy ||
+        ($2 == 1 ? $4 != $3 : $4 >= $3)) { print; bad = 1 }
+      energy = $14; cold += $3; warm += $4
+    } END { exit bad || n != 12 || 4 * warm > 3 * cold }' "$build/diffusion_c.out"
+}
+diffusion_refused() { run_example diffusion "$1" 3 >/dev/null 2>&1; [ $? -eq 2 ]; }
 
 run_c() { "$build/heat_c" "$@"; }
 run_cpp() { "$build/heat_cpp" "$@"; }
@@ -233,19 +299,47 @@ else
 fi
 
 for language in c cpp f90; do
-  check "transport: $language does not compile" "build_transport_$language"
+  check "transport: $language does not compile" build_example transport "$language"
 done
 for language in c cpp f90 jl; do
   check "transport: $language does not print the table" transport_table "$language"
 done
 for language in cpp f90 jl; do
-  check "transport: $language prints another table than c" same_transport "$language"
+  check "transport: $language prints another table than c" same_as_c transport "$language"
 done
 check "transport: memory does not help" transport_remembers
 check "transport: the numbers are wrong" transport_is_right
 check "transport: the program of docs/transport.md" transport_program
 check "transport: the second program of docs/transport.md" transport_bounds
 check "transport: a square of 3 x 3 cells is not refused" transport_refused
+
+for name in source target redder; do
+  check "colours: no picture $name" picture "$name"
+done
+for language in c cpp f90; do
+  check "colours: $language does not compile" build_example colours "$language"
+done
+for language in c cpp f90 jl; do
+  check "colours: $language does not print the table" colours_table "$language"
+  check "colours: $language does not refuse what is no picture" colours_refused "$language"
+done
+for language in cpp f90 jl; do
+  check "colours: $language gives another table or picture than c" same_colours "$language"
+done
+check "colours: the numbers are wrong" colours_are_right
+check "colours: a shift is not found" colours_shift
+
+for language in c cpp f90; do
+  check "diffusion: $language does not compile" build_example diffusion "$language"
+done
+for language in c cpp f90 jl; do
+  check "diffusion: $language does not print the table" diffusion_table "$language"
+  check "diffusion: $language does not refuse a square of 3 x 3 cells" diffusion_refused "$language"
+done
+for language in cpp f90 jl; do
+  check "diffusion: $language prints another table than c" same_as_c diffusion "$language"
+done
+check "diffusion: the numbers are wrong" diffusion_is_right
 
 check "c does not run on a larger plate" large_plate
 check "memory does not halve the iterations" memory_helps
