@@ -14,9 +14,9 @@ use crate::runtime::{Outcome, Result};
 /// Newton steps at most; halvings of one.
 const MOST: usize = 500;
 const HALVINGS: usize = 30;
-/// Directions that may fail, and the iterations after each.
+/// Directions that may fail, and half the iterations after the first; each time they are twice as many.
 const MERCY: usize = 10;
-const STEPS: usize = 10;
+const STEPS: usize = 5;
 
 pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut Watch) -> Result<Outcome> {
     let options = &watch.setup.options;
@@ -78,8 +78,15 @@ pub fn solve(dual: &mut Dual, epsilon: f64, g: &[f64], target: f64, watch: &mut 
                 break;
             }
             dual.gamma.copy_from_slice(&old);
-            for _ in 0..STEPS {
+            for _ in 0..STEPS << failures {
                 dual.pass(Take::Sums)?;
+                let error = dual.error();
+                if watch.stops(dual, error) {
+                    return Ok(watch.stagnates());
+                }
+                if error <= target {
+                    break;
+                }
                 dual.update_columns(1.0)?;
             }
         }
