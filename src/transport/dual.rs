@@ -71,8 +71,8 @@ pub struct Kept {
     pub ptr: Vec<usize>,
     pub idx: Vec<u32>,
     pub p: Vec<f32>,
-    /// Of each row the sum when it was kept, that of the row tilted, and the weight by which it then has its mass; see
-    /// [`Dual::tilt`].
+    /// Of each row the sum when it was kept, that of the row tilted, and the weight by which it then has its mass again;
+    /// see [`Dual::tilt`].
     first: Vec<f64>,
     pub rows: Vec<f64>,
     pub weights: Vec<f64>,
@@ -793,15 +793,15 @@ impl Part {
         let mut settle = |kept: &mut Kept, r: usize, sum: f64| {
             let row = row_of(r);
             kept.rows[r] = sum;
+            // What was not kept follows what was.
+            let back = kept.first[r] / sum;
             kept.weights[r] = if at.is_exact() {
-                let weight = row.a / sum;
-                *dual += row.a * weight.ln();
-                weight
+                *dual += row.a * back.ln();
+                back
             } else {
-                // What was not kept follows what was.
-                let now = phi[r] - at.tau() * (sum / kept.first[r]).ln();
+                let now = phi[r] + at.tau() * back.ln();
                 *dual += row.value(now) - row.value(phi[r]);
-                row.mass(now) / sum
+                back * row.mass(now) / row.mass(phi[r])
             };
             kept.weights[r]
         };
