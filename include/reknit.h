@@ -1345,8 +1345,9 @@ rkn_status rkn_sinkhorn_set_monitor(rkn_sinkhorn *s,
 // Returns RKN_OK if the errors of both marginals, recomputed from the potentials, meet the tolerance;
 // RKN_STOP_ITERATIONS (max_passes), _TIME, _MONITOR, _INTERRUPT, _STAGNATION with the best potentials;
 // RKN_STOP_INFEASIBLE where a point with mass has no allowed way; the last solution then stays.
-// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT (a negative mass, unequal masses),
-// RKN_ERR_NONFINITE, RKN_ERR_UNSUPPORTED ("target_gap" where entries are forbidden), RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT (a negative mass, unequal masses, an epsilon
+// below 1e-100 of the largest cost), RKN_ERR_NONFINITE, RKN_ERR_STATE (options that do not go together), RKN_ERR_UNSUPPORTED
+// ("target_gap" where entries are forbidden), RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
 rkn_status rkn_sinkhorn_solve(rkn_sinkhorn *s,
                               const rkn_geometry *G,
                               const double *a,
@@ -1465,7 +1466,7 @@ rkn_status rkn_sinkhorn_save(rkn_sinkhorn *s,
 // the saved solver would have, bit for bit. There is no plan before it. After an error nothing has changed.
 //
 // buf: len bytes.
-// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_FORMAT (no saved state, of another solver or version,
+// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_FORMAT (no saved state, of another solver or version,
 // damaged), RKN_ERR_MEMORY.
 rkn_status rkn_sinkhorn_load(rkn_sinkhorn *s,
                              const void *buf,
@@ -1695,8 +1696,9 @@ rkn_status rkn_sinkhorn_vjp_plan(rkn_sinkhorn *s,
 // symmetric bit for bit; else it is a solve by "auto" with cost -K, and rows of G have their sums to rounding. Column-major
 // arrays do as well: that is K^T, with G^T, v and u.
 // ctx: threads, log, interrupt. n: rows and columns. K, ldk: row-major, ldk >= n; finite.
-// eta: positive, in units of K. tolerance: what the L1 errors of rows and columns, divided by n, must come down to together;
-// 1e-9, say. G, ldg: gets G, row-major; also room for work. u, v: n numbers each; NULL if not wanted.
+// eta: positive, in units of K, at least 1e-100 of its largest entry. tolerance: what the L1 errors of rows and columns,
+// divided by n, must come down to together; 1e-9, say. G, ldg: gets G, row-major; also room for work. u, v: n numbers each;
+// NULL if not wanted.
 // start: 0, from nothing; 1, from what u and v hold, such as the potentials of a similar K.
 // The result is the same for any number of threads.
 // Returns RKN_OK; RKN_STOP_STAGNATION, _ITERATIONS or _INTERRUPT with the best found.
@@ -1823,7 +1825,8 @@ rkn_status rkn_sinkhorn_barycenter(rkn_sinkhorn *s,
 // weighted sums and "marginal_error" the largest of the last step. Potentials and the plan of the solver's last solve stay.
 // Returns RKN_OK, RKN_STOP_STAGNATION (a problem of the last step missed the tolerance), or RKN_STOP_ITERATIONS, _TIME,
 // _MONITOR, _INTERRUPT with X after the last whole step.
-// Errors: as rkn_sinkhorn_barycenter, and RKN_ERR_INDEX (cloudptr). X is then left alone.
+// Errors: as rkn_sinkhorn_barycenter, and RKN_ERR_INDEX (cloudptr), RKN_ERR_STATE (options that do not go together). X is then
+// left alone.
 // Source: Cuturi and Doucet 2014 (arXiv 1310.4375, algorithm 2).
 rkn_status rkn_sinkhorn_barycenter_points(rkn_sinkhorn *s,
                                           int64_t d,

@@ -13,8 +13,14 @@ pub fn not_null<P>(pointer: *const P, name: &'static str) -> Result<()> {
 /// A pointer to a result, set to NULL or left alone until success.
 pub fn out<'a, P>(pointer: *mut P, name: &'static str) -> Result<&'a mut P> {
     not_null(pointer, name)?;
+    aligned(pointer, name)?;
     // SAFETY: the caller hands a pointer that can be written.
     Ok(unsafe { &mut *pointer })
+}
+
+/// The same of a result that may not be wanted.
+pub fn optional_out<'a, P>(pointer: *mut P, name: &'static str) -> Result<Option<&'a mut P>> {
+    if pointer.is_null() { Ok(None) } else { out(pointer, name).map(Some) }
 }
 
 /// A handle's out pointer: NULL until the call succeeds.
@@ -71,13 +77,18 @@ pub fn slice_mut<'a, P>(pointer: *mut c_void, count: usize, name: &'static str) 
 
 fn check_array<P>(pointer: *const c_void, count: usize, name: &'static str) -> Result<()> {
     not_null(pointer, name)?;
-    let align = std::mem::align_of::<P>();
-    if pointer as usize % align != 0 {
-        return Err(Error::argument(name, format!("{pointer:p}"), format!("be aligned to {align} bytes")));
-    }
+    aligned(pointer.cast::<P>(), name)?;
     match count.checked_mul(std::mem::size_of::<P>()) {
         Some(bytes) if bytes <= isize::MAX as usize => Ok(()),
         _ => Err(Error::size(name, count, "fit the address space")),
+    }
+}
+
+fn aligned<P>(pointer: *const P, name: &'static str) -> Result<()> {
+    let align = std::mem::align_of::<P>();
+    match pointer as usize % align {
+        0 => Ok(()),
+        _ => Err(Error::argument(name, format!("{pointer:p}"), format!("be aligned to {align} bytes"))),
     }
 }
 

@@ -76,7 +76,8 @@ pub unsafe extern "C" fn rkn_sinkhorn_barycenter(
 /// weighted sums and "marginal_error" the largest of the last step. Potentials and the plan of the solver's last solve stay.
 /// Returns RKN_OK, RKN_STOP_STAGNATION (a problem of the last step missed the tolerance), or RKN_STOP_ITERATIONS, _TIME,
 /// _MONITOR, _INTERRUPT with X after the last whole step.
-/// Errors: as rkn_sinkhorn_barycenter, and RKN_ERR_INDEX (cloudptr). X is then left alone.
+/// Errors: as rkn_sinkhorn_barycenter, and RKN_ERR_INDEX (cloudptr), RKN_ERR_STATE (options that do not go together). X is then
+/// left alone.
 /// Source: Cuturi and Doucet 2014 (arXiv 1310.4375, algorithm 2).
 #[no_mangle]
 pub unsafe extern "C" fn rkn_sinkhorn_barycenter_points(

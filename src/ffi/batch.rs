@@ -169,6 +169,10 @@ fn solve(
     let (setup, solver) = (s.setup.borrow(), s.solver.borrow());
     let outcome = if is_batch { solver.solve_batch(&setup, &mut problems) } else { solver.solve_many(&setup, &mut problems) };
     s.ended(&outcome);
+    if outcome.is_err() && problems.iter().all(|problem| problem.outcome.is_ok()) {
+        // It ended before the problems did.
+        return outcome;
+    }
     if let Some(costs) = costs {
         costs.iter_mut().zip(&problems).for_each(|(to, problem)| *to = problem.cost.unwrap_or(*to));
     }

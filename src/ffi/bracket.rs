@@ -3,9 +3,11 @@ use super::guard::guard;
 use super::handle;
 use super::sinkhorn::rkn_sinkhorn;
 use super::status::*;
-use crate::runtime::{Error, Result};
+use crate::runtime::{memory, Error, Result};
 use crate::transport::Sinkhorn;
 use std::ffi::c_void;
+
+const WHAT: &str = "rows of a plan";
 
 /// Bounds of the exact cost of transport, without the blur, from the last plan: lower <= min <C, P> <= upper up to rounding.
 /// Two visits of the cost.
@@ -19,11 +21,10 @@ use std::ffi::c_void;
 pub unsafe extern "C" fn rkn_sinkhorn_bracket(s: *mut rkn_sinkhorn, lower: *mut f64, upper: *mut f64) -> rkn_status {
     guard("rkn_sinkhorn_bracket", || {
         let s = handle::exclusive(s, "s")?;
+        let (lower, upper) = (args::optional_out(lower, "lower")?, args::optional_out(upper, "upper")?);
         let rounded = s.solver.borrow().round(&s.setup.borrow())?;
-        for (to, value, name) in [(lower, rounded.lower, "lower"), (upper, rounded.upper, "upper")] {
-            if !to.is_null() {
-                *args::out(to, name)? = value;
-            }
+        for (to, value) in [(lower, rounded.lower), (upper, rounded.upper)] {
+            to.into_iter().for_each(|to| *to = value);
         }
         Ok(())
     })
@@ -69,7 +70,7 @@ pub unsafe extern "C" fn rkn_sinkhorn_round(s: *mut rkn_sinkhorn, x: *mut f64, y
 pub unsafe extern "C" fn rkn_sinkhorn_plan_rows(s: *const rkn_sinkhorn, first: i64, count: i64, P: *mut f64, ldp: i64) -> rkn_status {
     guard("rkn_sinkhorn_plan_rows", || {
         let s = handle::shared(s, "s")?;
-        let solver = s.solver.borrow();
+        let solver = s.read();
         let (is_transposed, n, m) = solver.plan_shape()?;
         let (first, count, ldp) = (args::length(first, "first")?, args::length(count, "count")?, args::length(ldp, "ldp")?);
         if first > n || count > n - first {
@@ -82,6 +83,16 @@ pub unsafe extern "C" fn rkn_sinkhorn_plan_rows(s: *const rkn_sinkhorn, first: i
                 rows.clone().for_each(|i| p[(i - first) * ldp + j] = column[i]);
                 Ok(())
             });
+        }
+        if solver.asks_host()? {
+            // Rows of the host may fail: P is then left alone.
+            let mut own = memory::with_capacity(memory::product(count, m, WHAT)?, WHAT)?;
+            solver.for_plan_rows(rows, |_, row| {
+                own.extend_from_slice(row);
+                Ok(())
+            })?;
+            own.chunks(m).enumerate().for_each(|(i, row)| p[i * ldp..][..m].copy_from_slice(row));
+            return Ok(());
         }
         solver.for_plan_rows(rows, |i, row| {
             p[(i - first) * ldp..][..m].copy_from_slice(row);
@@ -119,7 +130,7 @@ pub unsafe extern "C" fn rkn_sinkhorn_save(s: *mut rkn_sinkhorn, buf: *mut c_voi
 /// the saved solver would have, bit for bit. There is no plan before it. After an error nothing has changed.
 ///
 /// buf: len bytes.
-/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_FORMAT (no saved state, of another solver or version,
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_SIZE, RKN_ERR_FORMAT (no saved state, of another solver or version,
 /// damaged), RKN_ERR_MEMORY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_sinkhorn_load(s: *mut rkn_sinkhorn, buf: *const c_void, len: i64) -> rkn_status {

@@ -32,12 +32,11 @@ pub unsafe extern "C" fn rkn_sinkhorn_gradient_points(
 ) -> rkn_status {
     guard("rkn_sinkhorn_gradient_points", || {
         let s = handle::shared(s, "s")?;
-        let solver = s.solver.borrow();
+        let solver = s.read();
         solver.dimension()?;
         let [x, y] = clouds(&solver, dX, lddx, dY, lddy)?;
         apart(&[x.as_ref().map(|x| ("dX", &*x.data)), y.as_ref().map(|y| ("dY", &*y.data))])?;
-        let done = solver.gradient_points(&s.setup.borrow().context.pool, x, y);
-        done
+        solver.gradient_points(&solver.context.pool, x, y)
     })
 }
 

@@ -274,10 +274,8 @@ pub unsafe extern "C" fn rkn_geometry_shape(G: *const rkn_geometry, n: *mut i64,
     guard("rkn_geometry_shape", || {
         let G = handle::inspect(G, "G")?;
         let (rows, columns) = G.geometry.shape();
-        for (to, v, name) in [(n, rows, "n"), (m, columns, "m")] {
-            if !to.is_null() {
-                *args::out(to, name)? = v as i64;
-            }
+        for (to, v) in [(args::optional_out(n, "n")?, rows), (args::optional_out(m, "m")?, columns)] {
+            to.into_iter().for_each(|to| *to = v as i64);
         }
         Ok(())
     })

@@ -291,6 +291,7 @@ fn write_plan(matched: &Matched, rows: *mut i64, columns: *mut i64, masses: *mut
 /// All that is written may be NULL.
 fn write_gradient(matched: &Matched, n: i64, m: i64, cost: *mut f64, gradients: [*mut f64; 2], potentials: [*mut f64; 2]) -> Result<()> {
     let (n, m) = (n as usize, m as usize);
+    let cost = args::optional_out(cost, "cost")?;
     let room = |pointer: *mut f64, count: usize, name: &'static str| -> Result<&mut [f64]> {
         args::slice_mut(pointer.cast(), if pointer.is_null() { 0 } else { count }, name)
     };
@@ -309,8 +310,6 @@ fn write_gradient(matched: &Matched, n: i64, m: i64, cost: *mut f64, gradients: 
         let room = room(pointer, count, name)?;
         room.copy_from_slice(&values[..room.len()]);
     }
-    if !cost.is_null() {
-        *args::out(cost, "cost")? = value;
-    }
+    cost.into_iter().for_each(|cost| *cost = value);
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::linalg::{Panel, PanelMut};
 use crate::runtime::{Error, Result};
 use crate::transport::geometry::{Costs, Geometry, Negated};
 use crate::transport::laplacian::Strided;
-use crate::transport::{coding_rate, membership};
+use crate::transport::{coding_rate, membership, SMALLEST_EPSILON};
 use std::sync::Arc;
 
 /// Projects onto the doubly stochastic matrices: G = argmin -<K, G> + eta sum G log G over G >= 0, G 1 = G^T 1 = 1. It is
@@ -18,8 +18,9 @@ use std::sync::Arc;
 /// symmetric bit for bit; else it is a solve by "auto" with cost -K, and rows of G have their sums to rounding. Column-major
 /// arrays do as well: that is K^T, with G^T, v and u.
 /// ctx: threads, log, interrupt. n: rows and columns. K, ldk: row-major, ldk >= n; finite.
-/// eta: positive, in units of K. tolerance: what the L1 errors of rows and columns, divided by n, must come down to together;
-/// 1e-9, say. G, ldg: gets G, row-major; also room for work. u, v: n numbers each; NULL if not wanted.
+/// eta: positive, in units of K, at least 1e-100 of its largest entry. tolerance: what the L1 errors of rows and columns,
+/// divided by n, must come down to together; 1e-9, say. G, ldg: gets G, row-major; also room for work. u, v: n numbers each;
+/// NULL if not wanted.
 /// start: 0, from nothing; 1, from what u and v hold, such as the potentials of a similar K.
 /// The result is the same for any number of threads.
 /// Returns RKN_OK; RKN_STOP_STAGNATION, _ITERATIONS or _INTERRUPT with the best found.
@@ -45,6 +46,10 @@ pub unsafe extern "C" fn rkn_ds_project(
         let n = order(n)?;
         let (k, ldg) = (square(n, K, ldk, ["K", "ldk"])?, args::length(ldg, "ldg")?);
         positive(eta, "eta")?;
+        let least = SMALLEST_EPSILON * (0..n).flat_map(|i| &k.data[i * k.row..][..n]).fold(0.0f64, |most, v| most.max(v.abs()));
+        if eta < least {
+            return Err(Error::argument("eta", format!("{eta:e}"), format!("be at least {least:e}, a share of the largest entry of K")));
+        }
         if !(0.0..=2.0).contains(&tolerance) {
             return Err(Error::argument("tolerance", tolerance, "lie in [0, 2]"));
         }
@@ -150,12 +155,11 @@ pub unsafe extern "C" fn rkn_coding_rate(
         if !(alpha >= 0.0 && alpha.is_finite()) {
             return Err(Error::argument("alpha", alpha, "be finite and not negative"));
         }
+        let rate = args::optional_out(rate, "rate")?;
         let gradient = panel_or_null(z.nrows, z.ncols, dZ, lddz, ["dZ", "lddz"])?;
         apart(&[Some(("Z", z.data)), gradient.as_ref().map(|g| ("dZ", &*g.data))])?;
         let value = coding_rate::rate(z, alpha, gradient)?;
-        if !rate.is_null() {
-            *args::out(rate, "rate")? = value;
-        }
+        rate.into_iter().for_each(|rate| *rate = value);
         Ok(())
     })
 }
@@ -198,6 +202,7 @@ pub unsafe extern "C" fn rkn_coding_rate_clustered(
             }
         }
         positive(eps2, "eps2")?;
+        let rate = args::optional_out(rate, "rate")?;
         let of_z = panel_or_null(d, n, dZ, lddz, ["dZ", "lddz"])?;
         let of_pi = panel_or_null(n, k, dPi, lddpi, ["dPi", "lddpi"])?;
         let outputs = [of_z.as_ref().map(|g| ("dZ", &*g.data)), of_pi.as_ref().map(|g| ("dPi", &*g.data))];
@@ -207,9 +212,7 @@ pub unsafe extern "C" fn rkn_coding_rate_clustered(
             apart(&[Some(("Pi", pi.data)), output])?;
         }
         let value = coding_rate::clustered(&context.pool, z, pi, eps2, of_z, of_pi)?;
-        if !rate.is_null() {
-            *args::out(rate, "rate")? = value;
-        }
+        rate.into_iter().for_each(|rate| *rate = value);
         Ok(())
     })
 }

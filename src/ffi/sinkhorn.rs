@@ -7,11 +7,15 @@ use super::handle::{self, Busy, Handle};
 use super::krylov::{counted, status_of};
 use super::status::*;
 use crate::runtime::options::Value;
-use crate::runtime::{Error, Outcome, Result};
+use crate::runtime::{memory, Context, Error, Outcome, Result};
 use crate::transport::{Setup, Sinkhorn};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::ffi::{c_char, c_void};
-use std::sync::Mutex;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex};
+
+const WHAT: &str = "the entries of a plan";
 
 /// A transport solver that remembers: the potentials of one problem are where the next begins.
 pub struct rkn_sinkhorn {
@@ -20,7 +24,7 @@ pub struct rkn_sinkhorn {
     pub(super) solver: RefCell<Sinkhorn>,
     status: Cell<i32>,
     reason: RefCell<String>,
-    /// Getters of several threads take turns.
+    /// Readers of several threads take turns where they count their borrows.
     reading: Mutex<()>,
 }
 
@@ -33,6 +37,37 @@ impl rkn_sinkhorn {
             Err(e) => e.to_string(),
         });
         self.status.set(status_of(outcome));
+    }
+
+    /// What was learned, for reading by several threads at once.
+    pub(super) fn read(&self) -> Reader<'_> {
+        let _turn = self.reading.lock().unwrap_or_else(|e| e.into_inner());
+        // Not in the last expression: what that borrows is given back after the turn.
+        let context = self.setup.borrow().context.clone();
+        Reader { owner: self, solver: ManuallyDrop::new(self.solver.borrow()), context }
+    }
+}
+
+/// One of several readers. Only the begin and the end of its borrow are a turn: in between the host's rows may be asked for,
+/// and those may call getters.
+pub(super) struct Reader<'a> {
+    owner: &'a rkn_sinkhorn,
+    solver: ManuallyDrop<Ref<'a, Sinkhorn>>,
+    pub context: Arc<Context>,
+}
+
+impl Deref for Reader<'_> {
+    type Target = Sinkhorn;
+    fn deref(&self) -> &Sinkhorn {
+        &self.solver
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let _turn = self.owner.reading.lock().unwrap_or_else(|e| e.into_inner());
+        // SAFETY: not used any more, and dropped here alone.
+        unsafe { ManuallyDrop::drop(&mut self.solver) };
     }
 }
 
@@ -230,8 +265,9 @@ pub unsafe extern "C" fn rkn_sinkhorn_set_monitor(
 /// Returns RKN_OK if the errors of both marginals, recomputed from the potentials, meet the tolerance;
 /// RKN_STOP_ITERATIONS (max_passes), _TIME, _MONITOR, _INTERRUPT, _STAGNATION with the best potentials;
 /// RKN_STOP_INFEASIBLE where a point with mass has no allowed way; the last solution then stays.
-/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT (a negative mass, unequal masses),
-/// RKN_ERR_NONFINITE, RKN_ERR_UNSUPPORTED ("target_gap" where entries are forbidden), RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
+/// Errors: RKN_ERR_NULL, RKN_ERR_HANDLE, RKN_ERR_BUSY, RKN_ERR_ARGUMENT (a negative mass, unequal masses, an epsilon
+/// below 1e-100 of the largest cost), RKN_ERR_NONFINITE, RKN_ERR_STATE (options that do not go together), RKN_ERR_UNSUPPORTED
+/// ("target_gap" where entries are forbidden), RKN_ERR_CALLBACK, RKN_ERR_MEMORY.
 #[no_mangle]
 pub unsafe extern "C" fn rkn_sinkhorn_solve(s: *mut rkn_sinkhorn, G: *const rkn_geometry, a: *const f64, b: *const f64) -> rkn_status {
     guard("rkn_sinkhorn_solve", || {
@@ -307,12 +343,11 @@ pub unsafe extern "C" fn rkn_sinkhorn_forget(s: *mut rkn_sinkhorn) -> rkn_status
 pub unsafe extern "C" fn rkn_sinkhorn_potentials(s: *const rkn_sinkhorn, f: *mut f64, g: *mut f64) -> rkn_status {
     guard("rkn_sinkhorn_potentials", || {
         let s = handle::shared(s, "s")?;
-        let solver = s.solver.borrow();
+        let solver = s.read();
         let (of_rows, of_columns) = solver.potentials()?;
-        for (to, from, name) in [(f, of_rows, "f"), (g, of_columns, "g")] {
-            if !to.is_null() {
-                args::slice_mut::<f64>(to.cast(), from.len(), name)?.copy_from_slice(from);
-            }
+        let room = |to: *mut f64, len: usize, name: &'static str| args::slice_mut::<f64>(to.cast(), if to.is_null() { 0 } else { len }, name);
+        for (to, from) in [(room(f, of_rows.len(), "f")?, of_rows), (room(g, of_columns.len(), "g")?, of_columns)] {
+            to.iter_mut().zip(from).for_each(|(to, v)| *to = *v);
         }
         Ok(())
     })
@@ -336,7 +371,7 @@ pub unsafe extern "C" fn rkn_sinkhorn_plan_apply(
 ) -> rkn_status {
     guard("rkn_sinkhorn_plan_apply", || {
         let s = handle::shared(s, "s")?;
-        let solver = s.solver.borrow();
+        let solver = s.read();
         let is_adjoint = args::choice(trans, "trans", "RKN_N, RKN_T, RKN_H", &[false, true, true])?;
         let (is_transposed, n, m) = solver.plan_shape()?;
         let (ncols, ldx, ldy) = (args::length(ncols, "ncols")?, args::length(ldx, "ldx")?, args::length(ldy, "ldy")?);
@@ -346,24 +381,35 @@ pub unsafe extern "C" fn rkn_sinkhorn_plan_apply(
         if args::overlap(x, y) {
             return Err(Error::argument("Y", "overlapping X", "be memory of its own"));
         }
-        let pool = &s.setup.borrow().context.pool;
+        let pool = &solver.context.pool;
         if let Some(mut plan) = solver.plan_by_axes(pool, is_adjoint)? {
             return (0..ncols).try_for_each(|j| plan.apply(pool, &x[j * ldx..][..from], &mut y[j * ldy..][..to]));
         }
+        // Rows of the host may fail: Y is then left alone.
+        let mut own = Vec::new();
+        let (target, ld) = match solver.asks_host()? {
+            true => {
+                own = memory::filled(memory::product(to, ncols, "a product")?, 0.0, "a product")?;
+                (&mut own[..], to)
+            }
+            false => (&mut *y, ldy),
+        };
         for j in 0..ncols {
-            y[j * ldy..][..to].fill(0.0);
+            target[j * ld..][..to].fill(0.0);
         }
         solver.for_plan(|i, row| {
             for j in 0..ncols {
                 if is_adjoint != is_transposed {
                     let weight = x[j * ldx + i];
-                    y[j * ldy..][..to].iter_mut().zip(row).for_each(|(y, p)| *y += weight * p);
+                    target[j * ld..][..to].iter_mut().zip(row).for_each(|(y, p)| *y += weight * p);
                 } else {
-                    y[j * ldy + i] = row.iter().zip(&x[j * ldx..][..from]).map(|(p, x)| p * x).sum();
+                    target[j * ld + i] = row.iter().zip(&x[j * ldx..][..from]).map(|(p, x)| p * x).sum();
                 }
             }
             Ok(())
-        })
+        })?;
+        own.chunks(to).enumerate().for_each(|(j, column)| y[j * ldy..][..to].copy_from_slice(column));
+        Ok(())
     })
 }
 
@@ -386,12 +432,12 @@ pub unsafe extern "C" fn rkn_sinkhorn_plan_sparse(
 ) -> rkn_status {
     guard("rkn_sinkhorn_plan_sparse", || {
         let s = handle::shared(s, "s")?;
-        let solver = s.solver.borrow();
+        let solver = s.read();
         if threshold.is_nan() || threshold < 0.0 {
             return Err(Error::argument("threshold", threshold, "not be negative"));
         }
         let (is_transposed, n, _) = solver.plan_shape()?;
-        let mut counts = vec![0usize; n];
+        let mut counts = memory::filled(n, 0usize, WHAT)?;
         solver.for_plan(|i, row| {
             for (j, _) in row.iter().enumerate().filter(|(_, p)| **p > threshold) {
                 counts[if is_transposed { j } else { i }] += 1;
@@ -402,19 +448,38 @@ pub unsafe extern "C" fn rkn_sinkhorn_plan_sparse(
         let ptr = args::slice_mut::<i64>(rowptr.cast(), n + 1, "rowptr")?;
         let ind = args::slice_mut::<i64>(colind.cast(), count, "colind")?;
         let val = args::slice_mut::<f64>(values.cast(), count, "values")?;
-        let mut next = 0usize;
-        for (at, count) in ptr.iter_mut().zip(counts.iter().chain([&0])) {
-            *at = next as i64;
-            next += count;
+        let mut starts = memory::filled(n + 1, 0usize, WHAT)?;
+        for (i, count) in counts.iter().enumerate() {
+            starts[i + 1] = starts[i] + count;
         }
-        let mut at: Vec<usize> = ptr[..n].iter().map(|v| *v as usize).collect();
+        let mut at = memory::copied(&starts[..n], WHAT)?;
+        // Rows of the host may fail, or be others than those that were counted: the arrays are then left alone.
+        let (mut own_ind, mut own_val) = (Vec::new(), Vec::new());
+        let is_hosted = solver.asks_host()?;
+        if is_hosted {
+            (own_ind, own_val) = (memory::filled(count, 0, WHAT)?, memory::filled(count, 0.0, WHAT)?);
+        }
+        let (to_ind, to_val) = if is_hosted { (&mut own_ind[..], &mut own_val[..]) } else { (&mut *ind, &mut *val) };
+        let differs = || Error::State("callback 'row' wrote other numbers than a moment ago".to_string());
         solver.for_plan(|i, row| {
             for (j, p) in row.iter().enumerate().filter(|(_, p)| **p > threshold) {
                 let (r, c) = if is_transposed { (j, i) } else { (i, j) };
-                (ind[at[r]], val[at[r]]) = (c as i64, *p);
+                if at[r] == starts[r + 1] {
+                    return Err(differs());
+                }
+                (to_ind[at[r]], to_val[at[r]]) = (c as i64, *p);
                 at[r] += 1;
             }
             Ok(())
-        })
+        })?;
+        if at[..] != starts[1..] {
+            return Err(differs());
+        }
+        if is_hosted {
+            ind.copy_from_slice(&own_ind);
+            val.copy_from_slice(&own_val);
+        }
+        ptr.iter_mut().zip(starts).for_each(|(to, start)| *to = start as i64);
+        Ok(())
     })
 }

@@ -285,9 +285,15 @@ impl Sinkhorn {
             setup.report.borrow_mut().levels += 1;
             outcome = search.level(now, if levels.is_empty() { target } else { ROUGH.max(target) }, &mut watch)?;
         }
+        let top = search.log_p.iter().fold(f64::NEG_INFINITY, |top, p| p.max(top));
+        if top == f64::NEG_INFINITY {
+            // No row is within reach of all inputs.
+            outcome = Outcome::Stopped(Stop::Infeasible);
+        }
         if outcome != Outcome::Stopped(Stop::Infeasible) {
-            let sum: f64 = search.log_p.iter().map(|p| p.exp()).sum();
-            out.iter_mut().zip(&search.log_p).for_each(|(to, p)| *to = mass * (p.exp() / sum));
+            // Early on all of p may be too small or large for its exponentials.
+            let sum: f64 = search.log_p.iter().map(|p| (p - top).exp()).sum();
+            out.iter_mut().zip(&search.log_p).for_each(|(to, p)| *to = mass * ((p - top).exp() / sum));
             let (primal, dual) = search.values();
             let mut report = setup.report.borrow_mut();
             // Half the logarithms go to the plan from p to itself.

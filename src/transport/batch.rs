@@ -117,7 +117,9 @@ impl Sinkhorn {
         if setup.method == "sinkhorn" && setup.monitor.borrow().is_none() {
             let mut sound: Vec<&mut Problem> = problems.iter_mut().filter(|problem| problem.outcome.is_ok()).collect();
             for group in sound.chunks_mut(GROUP).filter(|group| group.len() > 1) {
-                self.sweep(setup, group, started)?;
+                if let Err(e) = self.sweep(setup, group, started) {
+                    group.iter_mut().for_each(|problem| problem.outcome = Err(e.clone()));
+                }
             }
         }
         self.solve_many_since(setup, problems, started)

@@ -305,6 +305,7 @@ impl<'a> Dual<'a> {
 
     /// Another eps, with the potentials g (in units of cost) to start from.
     pub fn set_epsilon(&mut self, epsilon: f64, g: &[f64]) -> Result<()> {
+        self.has_cost = false;
         self.scale = 1.0 / epsilon;
         self.rows_at.set_epsilon(epsilon);
         self.columns_at.set_epsilon(epsilon);
@@ -550,6 +551,7 @@ impl<'a> Dual<'a> {
     /// gone too far.
     pub fn kept_pass(&mut self) -> bool {
         const FAR: f64 = 30.0;
+        self.has_cost = false;
         for ((tilt, gamma), at) in self.tilt.iter_mut().zip(&self.gamma).zip(&self.kept_at) {
             let step = if gamma == at { 0.0 } else { gamma - at };
             if step.is_nan() || step.abs() > FAR {
@@ -574,6 +576,7 @@ impl<'a> Dual<'a> {
 
     /// Sinkhorn's other half-step: columns exact, or beyond that by a factor from 1 to 2.
     pub fn update_columns(&mut self, relaxation: f64) -> Result<()> {
+        self.has_cost = false;
         if let Some(axes) = self.axes.as_ref().filter(|axes| axes.is_current) {
             // Logarithms of sums have digits however small those are.
             for ((gamma, log_b), sum) in self.gamma.iter_mut().zip(&self.log_b).zip(&axes.columns) {
@@ -584,7 +587,8 @@ impl<'a> Dual<'a> {
         }
         let mut lost = Vec::new();
         for j in 0..self.gamma.len() {
-            if self.columns[j] > LOST * self.b[j] {
+            // Rows at a price have sums that may overflow.
+            if self.columns[j] > LOST * self.b[j] && self.columns[j].is_finite() {
                 let best = self.columns_at.potential(self.log_b[j], self.columns[j].ln() - self.gamma[j]);
                 self.gamma[j] += relaxation * (best - self.gamma[j]);
             } else if self.b[j] > 0.0 {

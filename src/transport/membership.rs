@@ -99,6 +99,10 @@ fn symmetric(context: &Arc<Context>, task: &Task, costs: &Arc<Geometry>, g: &mut
         one.fill(task.eta);
         reached = if one.error() <= task.tolerance { Reached::Goal } else { Reached::Stuck };
     }
+    if reached == Reached::Interrupt {
+        // It may have come on the way to eta.
+        one.fill(task.eta);
+    }
     let outcome = match reached {
         Reached::Goal => Outcome::Converged,
         Reached::Interrupt => Outcome::Stopped(Stop::Interrupt),

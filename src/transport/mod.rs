@@ -98,6 +98,9 @@ const PENALTIES: [&str; 2] = ["penalty_a", "penalty_b"];
 /// Entries of the plan below this are nothing: exponents are clamped.
 const SMALLEST: f64 = 1e-307;
 
+/// The least epsilon, as a share of the largest cost.
+pub const SMALLEST_EPSILON: f64 = 1e-100;
+
 /// The phase a monitor is told of.
 const PHASE_ITERATE: i32 = 1;
 
@@ -214,7 +217,7 @@ impl Sinkhorn {
             return Ok(Outcome::Stopped(Stop::Infeasible));
         }
         let mut dual = Dual::new(&problem.geometry, &setup.context.pool, &problem.a, &problem.b, problem.relaxed)?;
-        let start = self.start(setup, problem.b.len())?;
+        let start = self.start(setup, geometry, largest, problem.b.len())?;
         let mut target = setup.options.real("tolerance");
         let mut watch = Watch { setup, started, target, share: problem.share, stop: None };
         let zero = || memory::filled(problem.b.len(), 0.0, "potentials");
@@ -249,7 +252,7 @@ impl Sinkhorn {
             }
         }
         // A failure leaves the plan that was there.
-        let old = self.solved.take();
+        let (old, last, before) = (self.solved.take(), self.last.clone(), self.before.clone());
         let outcome = self.solve(setup, geometry, a, b);
         if self.solved.is_none() {
             self.solved = old;
@@ -269,7 +272,7 @@ impl Sinkhorn {
             *report = Report { iterations: report.iterations, passes, seconds: started.elapsed().as_secs_f64(), ..of_plan };
         }
         if terms.is_err() {
-            self.solved = old;
+            (self.solved, self.last, self.before) = (old, last, before);
         }
         terms.map(|(outcome, terms)| (outcome, value - 0.5 * terms))
     }
@@ -310,8 +313,12 @@ impl Sinkhorn {
     }
 
     /// Where the column potentials begin.
-    fn start(&self, setup: &Setup, m: usize) -> Result<Option<Vec<f64>>> {
-        let fits = |v: &&Vec<f64>| v.len() == m;
+    /// Where the last costs were of another size altogether, what they taught would drown those of today.
+    fn start(&self, setup: &Setup, geometry: &Geometry, epsilon: f64, m: usize) -> Result<Option<Vec<f64>>> {
+        const FAR: f64 = 1e8;
+        let scale = geometry.scale()?;
+        let most = FAR * (scale.max.abs().max(scale.min.abs()) + epsilon);
+        let fits = |v: &&Vec<f64>| v.len() == m && v.iter().all(|g| g.abs() <= most);
         let last = self.last.as_ref().filter(fits);
         Ok(match setup.options.text("start") {
             "zero" => None,
@@ -427,6 +434,11 @@ impl Sinkhorn {
         geometry.grid().map(|grid| separable::Plan::new(grid, pool, *epsilon, f, g)).transpose()
     }
 
+    /// Whether rows of the plan are made of rows that the host writes, which may fail.
+    pub fn asks_host(&self) -> Result<bool> {
+        Ok(matches!(self.solved()?.geometry.costs, Costs::Host(_)))
+    }
+
     /// Whether the rows of [`Sinkhorn::for_plan`] are those of P^T, and the shape of the user's P.
     pub fn plan_shape(&self) -> Result<(bool, usize, usize)> {
         let geometry = &self.solved()?.geometry;
@@ -463,6 +475,10 @@ impl Problem {
         let is_penalised = relaxed.iter().any(|side| side.penalty.is_finite());
         if let Some(key) = ["transported_mass", "target_gap"].into_iter().find(|key| is_penalised && setup.options.real(key) > 0.0) {
             return Err(Error::State(format!("option '{key}' does not go with penalised marginals")));
+        }
+        if let Some(side) = relaxed.iter().position(|side| side.penalty < SMALLEST_EPSILON * epsilon) {
+            let want = format!("be at least {:e}, a share of epsilon", SMALLEST_EPSILON * epsilon);
+            return Err(Error::argument(PENALTIES[side], format!("{:e}", relaxed[side].penalty), want));
         }
         if plain.is_transposed {
             relaxed.swap(0, 1);
@@ -528,7 +544,13 @@ fn epsilon(setup: &Setup, geometry: &Geometry) -> Result<f64> {
     // A constant cost of zero has no scale, and needs none.
     let unit = if unit > 0.0 { unit } else { 1.0 };
     let epsilon = setup.options.real("epsilon") * unit;
-    if epsilon > 0.0 { Ok(epsilon) } else { Err(Error::argument("epsilon", epsilon, "be positive")) }
+    // Costs and potentials in units of epsilon, and their squares, are to be numbers.
+    let least = SMALLEST_EPSILON * scale.max.abs().max(scale.min.abs());
+    match epsilon {
+        _ if !(epsilon > 0.0 && epsilon.is_normal()) => Err(Error::argument("epsilon", epsilon, "be positive and finite")),
+        _ if epsilon < least => Err(Error::argument("epsilon", format!("{epsilon:e}"), format!("be at least {least:e}, a share of the largest cost"))),
+        _ => Ok(epsilon),
+    }
 }
 
 /// A point with mass that may go nowhere, in words: the problem is then infeasible.

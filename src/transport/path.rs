@@ -70,16 +70,33 @@ pub fn solve(dual: &mut Dual, epsilon: f64, start: Option<Vec<f64>>, target: f64
                 g.iter_mut().zip(&dual.gamma).for_each(|(g, gamma)| *g = if gamma.is_finite() { gamma * now } else { 0.0 });
                 before = now;
             }
-            Some(stopped) => return Ok(stopped),
+            Some(stopped) => {
+                settle(dual, now, epsilon)?;
+                return Ok(stopped);
+            }
             None if rescues < RESCUES && now < 0.9 * before => {
                 rescues += 1;
                 levels.push(now);
                 levels.push(if before.is_finite() { (now * before).sqrt() } else { FACTOR * now });
             }
-            None => return Ok(watch.stagnates()),
+            None => {
+                settle(dual, now, epsilon)?;
+                return Ok(watch.stagnates());
+            }
         }
     }
     Ok(Outcome::Converged)
+}
+
+/// After a stop on the way: the same potentials at the epsilon that was asked for, which delivered ones belong to.
+fn settle(dual: &mut Dual, now: f64, epsilon: f64) -> Result<()> {
+    if now == epsilon {
+        return Ok(());
+    }
+    let mut g = memory::copied(&dual.gamma, "potentials")?;
+    g.iter_mut().for_each(|g| *g = if g.is_finite() { *g * now } else { 0.0 });
+    dual.set_epsilon(epsilon, &g)?;
+    dual.pass(Take::Cost)
 }
 
 struct Path {

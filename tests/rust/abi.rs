@@ -1,18 +1,21 @@
 //! The C ABI under random calls, right and wrong ones, with a model beside it.
 //!
-//! Each seed is a sequence of calls in one world: contexts, operators, solvers and hooks that come
+//! Each seed is a sequence of calls in one world: contexts, operators, geometries, solvers and hooks that come
 //! and go. The model knows which handles live, what shape they have, and (`truth`) which matrix an
-//! operator stands for. After each call it holds (`judge`):
+//! operator stands for, or which cost a geometry. After each call it holds (`judge`):
 //! a status that include/reknit.h names for the function; success if every argument was right, the
 //! status of a wrong argument if one was wrong; a message that begins with the function's name;
-//! outputs untouched by a failure; products and solutions that agree with the matrix. In between and
-//! at the end solvers must give the closed forms of two small systems.
+//! outputs untouched by a failure; products and solutions that agree with the matrix, and plans, costs and
+//! bounds that agree with loops over all entries or all permutations. In between and at the end solvers must
+//! give the closed forms of two small systems.
 //!
 //! REKNIT_ABI_SEEDS (how many sequences), REKNIT_ABI_FIRST (the first of them), REKNIT_ABI_STEPS
 //! (calls in one) and REKNIT_ABI_TRACE (print each call) are for longer runs and for replays.
 
 #[path = "abi/documented.rs"]
 mod documented;
+#[path = "abi/exact.rs"]
+mod exact;
 #[path = "abi/hooks.rs"]
 mod hooks;
 #[path = "abi/making.rs"]
@@ -21,6 +24,14 @@ mod making;
 mod numbers;
 #[path = "abi/solving.rs"]
 mod solving;
+#[path = "abi/transport.rs"]
+mod transport;
+#[path = "abi/transport_hooks.rs"]
+mod transport_hooks;
+#[path = "abi/transport_solving.rs"]
+mod transport_solving;
+#[path = "abi/transport_pinned.rs"]
+mod transport_pinned;
 #[path = "abi/truth.rs"]
 mod truth;
 #[path = "abi/using.rs"]

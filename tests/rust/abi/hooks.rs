@@ -2,11 +2,14 @@
 //! destroying them. What they find wrong is kept as complaints: a callback must not unwind.
 
 use super::numbers::{Buffer, C64, NAN};
+use super::transport::Costs;
 use super::truth::Leaf;
 use reknit::ffi::callback::rkn_progress;
+use reknit::ffi::geometry::{rkn_geometry, rkn_geometry_destroy};
 use reknit::ffi::krylov::*;
 use reknit::ffi::operator::*;
 use reknit::ffi::reverse::*;
+use reknit::ffi::sinkhorn::{rkn_sinkhorn, rkn_sinkhorn_destroy};
 use reknit::ffi::status::*;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_void, CStr};
@@ -23,12 +26,18 @@ pub enum Mood {
     Reenter,
     /// Destroys them.
     Destroy,
+    /// Writes other numbers from time to time.
+    Fickle,
 }
 
 /// The handles inside which the library is at the moment.
 pub struct Running {
     pub solver: Cell<*mut rkn_krylov>,
     pub operator: Cell<*mut rkn_operator>,
+    pub sinkhorn: Cell<*mut rkn_sinkhorn>,
+    pub geometry: Cell<*mut rkn_geometry>,
+    /// The transport solver is only read.
+    pub reading: Cell<bool>,
     pub destroyed: Cell<bool>,
     inside: Cell<bool>,
     pub complaints: RefCell<Vec<String>>,
@@ -39,13 +48,16 @@ impl Running {
         Rc::new(Running {
             solver: Cell::new(null_mut()),
             operator: Cell::new(null_mut()),
+            sinkhorn: Cell::new(null_mut()),
+            geometry: Cell::new(null_mut()),
+            reading: Cell::new(false),
             destroyed: Cell::new(false),
             inside: Cell::new(false),
             complaints: RefCell::new(Vec::new()),
         })
     }
 
-    fn expect(&self, what: &str, status: i32, wanted: i32) {
+    pub fn expect(&self, what: &str, status: i32, wanted: i32) {
         if status != wanted {
             self.complaints.borrow_mut().push(format!("{what} from a callback: {status}, not {wanted}"));
         }
@@ -55,6 +67,7 @@ impl Running {
     ///
     /// SAFETY: the handles are in use, so alive.
     unsafe fn reenter(&self) {
+        self.reenter_transport();
         let (s, a) = (self.solver.get(), self.operator.get());
         let (mut k, mut r) = (0i64, 0f64);
         if !s.is_null() {
@@ -108,6 +121,8 @@ impl Running {
         if !self.destroyed.replace(true) {
             rkn_krylov_destroy(self.solver.replace(null_mut()));
             rkn_operator_destroy(self.operator.replace(null_mut()));
+            rkn_sinkhorn_destroy(self.sinkhorn.replace(null_mut()));
+            rkn_geometry_destroy(self.geometry.replace(null_mut()));
         }
     }
 }
@@ -152,12 +167,14 @@ pub struct Hook {
     pub scalar: i32,
     /// What an apply callback multiplies with.
     pub leaf: Option<Rc<Leaf>>,
+    /// What a row callback writes.
+    pub rows: RefCell<Option<Rc<Costs>>>,
     pub running: Rc<Running>,
 }
 
 impl Hook {
     pub fn new(mood: Mood, scalar: i32, leaf: Option<Rc<Leaf>>, running: &Rc<Running>) -> Rc<Self> {
-        Rc::new(Hook { mood, calls: Cell::new(0), released: Cell::new(0), kept: Cell::new(false), scalar, leaf, running: running.clone() })
+        Rc::new(Hook { mood, calls: Cell::new(0), released: Cell::new(0), kept: Cell::new(false), scalar, leaf, rows: RefCell::default(), running: running.clone() })
     }
 
     pub fn user(self: &Rc<Self>) -> *mut c_void {
@@ -165,7 +182,7 @@ impl Hook {
     }
 
     /// Behaves. Tells what to return, and whether to deliver NaN.
-    unsafe fn behave(&self) -> (i32, bool) {
+    pub unsafe fn behave(&self) -> (i32, bool) {
         self.calls.set(self.calls.get() + 1);
         if self.released.get() > 0 {
             self.running.complaints.borrow_mut().push("a hook is called after its release".to_string());
@@ -190,7 +207,7 @@ impl Hook {
     }
 }
 
-unsafe fn hook<'a>(user: *mut c_void) -> &'a Hook {
+pub unsafe fn hook<'a>(user: *mut c_void) -> &'a Hook {
     &*user.cast::<Hook>()
 }
 

@@ -472,7 +472,7 @@ impl World<'_> {
 
     pub fn ask_library(&mut self) {
         let (mut call, mut keep) = (Call::new("rkn_option_reference"), CString::default());
-        let noun = self.rng.pick(&["context", "operator", "preconditioner", "krylov", "", "Krylov"]);
+        let noun = self.rng.pick(&["context", "operator", "preconditioner", "krylov", "sinkhorn", "", "Krylov"]);
         if noun.is_empty() || noun == "Krylov" {
             call.wrong(RKN_ERR_KEY);
         }

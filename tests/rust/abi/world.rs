@@ -3,11 +3,14 @@
 use super::documented::Documented;
 use super::hooks::{Hook, Mood, Running};
 use super::numbers::Rng;
+use super::transport::Transport;
 use super::truth::Truth;
 use reknit::ffi::context::*;
+use reknit::ffi::geometry::rkn_geometry;
 use reknit::ffi::krylov::*;
 use reknit::ffi::library::{rkn_last_error, rkn_status_name};
 use reknit::ffi::operator::*;
+use reknit::ffi::sinkhorn::rkn_sinkhorn;
 use reknit::ffi::status::*;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -108,7 +111,8 @@ pub struct World<'a> {
     pub contexts: Vec<ContextModel>,
     pub operators: Vec<OperatorModel>,
     pub solvers: Vec<SolverModel>,
-    dead: Vec<usize>,
+    pub transport: Transport,
+    pub dead: Vec<usize>,
     pub hooks: Vec<Rc<Hook>>,
     /// Arrays that operators borrow.
     pub lent: Vec<Box<dyn Any>>,
@@ -135,6 +139,7 @@ impl<'a> World<'a> {
             contexts: Vec::new(),
             operators: Vec::new(),
             solvers: Vec::new(),
+            transport: Transport::default(),
             dead: Vec::new(),
             hooks: Vec::new(),
             lent: Vec::new(),
@@ -144,6 +149,9 @@ impl<'a> World<'a> {
 
     pub fn step(&mut self) {
         self.steps += 1;
+        if self.rng.below(5) < 2 {
+            return self.transport_step();
+        }
         match self.rng.below(100) {
             0..=3 => self.make_context(),
             4..=7 => self.use_context(),
@@ -206,6 +214,9 @@ impl<'a> World<'a> {
     fn left(&mut self) {
         self.running.solver.set(null_mut());
         self.running.operator.set(null_mut());
+        self.running.sinkhorn.set(null_mut());
+        self.running.geometry.set(null_mut());
+        self.running.reading.set(false);
         self.running.destroyed.set(false);
     }
 
@@ -225,17 +236,21 @@ impl<'a> World<'a> {
         self.contexts.iter().any(|c| c.handle as usize == address)
             || self.operators.iter().any(|o| o.handle as usize == address)
             || self.solvers.iter().any(|s| s.handle as usize == address)
+            || self.transport.solvers.iter().any(|s| s.handle as usize == address)
+            || self.transport.geometries.iter().any(|g| g.handle as usize == address)
     }
 
     /// A pointer that is no handle of the kind `K`; NULL only if `null` is wrong too.
-    fn bad_handle<H>(&mut self, call: &mut Call, null: bool) -> *mut H {
+    pub fn bad_handle<H>(&mut self, call: &mut Call, null: bool) -> *mut H {
         let kind = std::any::type_name::<H>();
         let mut pool = vec![MARK, usize::MAX, &raw const self.seed as usize, 1];
         pool.extend(&self.dead);
-        let others: [(&str, Vec<usize>); 3] = [
+        let others: [(&str, Vec<usize>); 5] = [
             (std::any::type_name::<rkn_context>(), self.contexts.iter().map(|c| c.handle as usize).collect()),
             (std::any::type_name::<rkn_operator>(), self.operators.iter().map(|o| o.handle as usize).collect()),
             (std::any::type_name::<rkn_krylov>(), self.solvers.iter().map(|s| s.handle as usize).collect()),
+            (std::any::type_name::<rkn_sinkhorn>(), self.transport.solvers.iter().map(|s| s.handle as usize).collect()),
+            (std::any::type_name::<rkn_geometry>(), self.transport.geometries.iter().map(|g| g.handle as usize).collect()),
         ];
         for (_, handles) in others.iter().filter(|(name, _)| *name != kind) {
             pool.extend(handles);
@@ -383,6 +398,7 @@ impl<'a> World<'a> {
     /// Destroys all that is left, in any order; then each hook that was kept is let go, once.
     pub fn end(mut self) -> Tally {
         self.sound();
+        self.end_transport();
         while !(self.contexts.is_empty() && self.operators.is_empty() && self.solvers.is_empty()) {
             self.destroy();
         }
