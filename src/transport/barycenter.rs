@@ -4,8 +4,8 @@
 //! 3.2), debiased as in Janati, Cuturi and Gramfort 2020 (arXiv 2006.02575, algorithm 1). Of the k plans
 //! P_l,ij = exp(phi_li + gamma_lj - C_ij / eps) all rows sum to one p, columns are made to sum to b_l in turn:
 //!
-//!     S_li = sum_j exp(gamma_lj - C_ij / eps)        log p_i = log d_i + sum_l w_l log S_li       phi_li = log p_i - log S_li
-//!     gamma_lj += log b_lj - log sum_i P_l,ij        log d <- (log d + log p - log (exp(-C / eps) d)) / 2, or d = 1
+//!   S_li = sum_j exp(gamma_lj - C_ij / eps)        log p_i = log d_i + sum_l w_l log S_li       phi_li = log p_i - log S_li
+//!   gamma_lj += log b_lj - log sum_i P_l,ij        log d <- (log d + log p - log (exp(-C / eps) d)) / 2, or d = 1
 //!
 //! p_i hangs on row i alone, so that an iteration is one visit of each row of C for all inputs. Different from the papers:
 //! all in logarithms, a path of eps, warm starts, and a true error as the end: that of the columns of the worst

@@ -3,9 +3,9 @@
 //! R(Z) = logdet(I + alpha Z Z^T), dR/dZ = 2 alpha B^-1 Z with B = I + alpha Z Z^T. For memberships Pi (n x k, not negative) with
 //! N_j = sum_i Pi_ij and kappa = d / eps^2:
 //!
-//!     R_c(Z, Pi)    = sum_j (N_j / n) logdet B_j,   B_j = I + (kappa / N_j) Z diag(Pi_j) Z^T
-//!     dR_c/dZ       = (2 kappa / n) sum_j B_j^-1 Z diag(Pi_j)
-//!     dR_c/dPi_ij   = (1 / n) (logdet B_j + kappa z_i^T B_j^-1 z_i - (d - tr B_j^-1))
+//!   R_c(Z, Pi)    = sum_j (N_j / n) logdet B_j,   B_j = I + (kappa / N_j) Z diag(Pi_j) Z^T
+//!   dR_c/dZ       = (2 kappa / n) sum_j B_j^-1 Z diag(Pi_j)
+//!   dR_c/dPi_ij   = (1 / n) (logdet B_j + kappa z_i^T B_j^-1 z_i - (d - tr B_j^-1))
 //!
 //! Y = Z diag(Pi_j)^(1/2) over the samples of cluster j takes the place of Z, and the smaller of I + alpha Y Y^T and I + alpha Y^T Y is
 //! factored: both have one determinant, and B^-1 Y = Y (I + alpha Y^T Y)^-1.

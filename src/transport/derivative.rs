@@ -3,7 +3,7 @@
 //! P_ij = exp((f_i + g_j - C_ij) / eps), P 1 = a, P^T 1 = b. The value's own derivatives need no system (envelope): P for C,
 //! f and g for a and b, sum_j P_ij dc(x_i, y_j)/dx_i for points. Changes of the potentials obey
 //!
-//!     [diag(a) P; P^T diag(b)] (df; dg) = eps (da; db) + ((P . dC) 1; (P . dC)^T 1)
+//!   [diag(a) P; P^T diag(b)] (df; dg) = eps (da; db) + ((P . dC) 1; (P . dC)^T 1)
 //!
 //! so cotangents (wf; wg) of (f, g), with sum wf = sum wg, give by one system with the same matrix (alpha; beta), and
 //! from that eps alpha for a, eps beta for b, P . (alpha 1^T + 1 beta^T) for C. A cotangent W of P = exp(...) is that of

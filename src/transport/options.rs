@@ -57,8 +57,6 @@ pub const SINKHORN: &[Row] = &[
     row("dual", Type::Real(-f64::MAX, f64::MAX), Default::Result, &[], "<a, f> + <b, g> - eps sum P, or as `entropy` and penalties have it; equal to `primal` at the solution, below elsewhere"),
     row("lower_bound", Type::Real(-f64::MAX, f64::MAX), Default::Result, &[], "no more than the exact cost: of the last solve with target_gap, or of rkn_sinkhorn_bracket; NaN before"),
     row("upper_bound", Type::Real(-f64::MAX, f64::MAX), Default::Result, &[], "no less than the exact cost; otherwise as lower_bound"),
-    row("primal", Type::Real(-f64::MAX, f64::MAX), Default::Result, &[], "<C, P> + eps sum P (log P - 1)"),
-    row("dual", Type::Real(-f64::MAX, f64::MAX), Default::Result, &[], "<a, f> + <b, g> - eps sum P"),
     row("derivative_products", COUNT, Default::Result, &[], "products with the plan that the system of the last derivative took"),
     row("derivative_residual", POSITIVE, Default::Result, &[], "residual of that system, formed anew, of its right-hand side"),
     row("solves", COUNT, Default::Result, &[], "solves since creation"),

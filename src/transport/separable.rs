@@ -7,7 +7,7 @@
 //! Along an axis a sum is a product with the matrix exp(-s c(|i - j|)), cut into square tiles. Each tile of inputs has its
 //! largest entry as the unit, each pair of tiles its smallest cost. With
 //!
-//!     high_I = max_J (top_J - low_IJ),  least_I = max_J (top_J - most_IJ)
+//!   high_I = max_J (top_J - low_IJ),  least_I = max_J (top_J - most_IJ)
 //!
 //! (top_J the largest v of a tile, low_IJ and most_IJ the smallest and largest cost between two) every output of tile I lies
 //! above least_I, and no term above high_I. So tiles with top_J - low_IJ < least_I - CUT cannot matter, and as long
