@@ -865,8 +865,8 @@ contains
       ! Not empty, so that it has an address.
       allocate (rows(max(self%m, 1_int64), max(count, 1_int64)))
       call outcome%take(rkn_sinkhorn_plan_rows(self%handle, first - 1, count, c_loc(rows), size(rows, 1, kind=int64)))
+      if (outcome%good()) P = transpose(rows(:, :count))
     end if
-    if (outcome%good()) P = transpose(rows(:, :count))
     call settle(outcome, stat, errmsg)
   end subroutine plan_rows_i64
 
