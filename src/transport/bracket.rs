@@ -4,9 +4,9 @@
 //! 1705.09634, algorithm 2). Below: potentials made feasible by two c-transforms, f_i = min_j (C_ij - g_j) and then
 //! g_j = min_i (C_ij - f_i). Each row of C is visited twice, once for both potentials, scales and sums, once for the cost.
 
-use super::geometry::{Geometry, Rows};
+use super::geometry::{Geometry, Rows, PARTS};
 use crate::linalg::simd::exp::exp_row;
-use crate::runtime::{memory, Error, Pool, Result};
+use crate::runtime::{memory, Pool, Result};
 
 /// P_ij = exp((f_i + g_j - C_ij) / epsilon) for marginals a and b, by the geometry's rows.
 #[derive(Clone, Copy)]
@@ -34,9 +34,6 @@ pub struct Rounded {
     pub own: f64,
 }
 
-/// Parts that rows are dealt out to, whatever the threads.
-const PARTS: usize = 8;
-
 struct Part {
     first: usize,
     x: Vec<f64>,
@@ -46,7 +43,6 @@ struct Part {
     sum: f64,
     room: Vec<f64>,
     e: Vec<f64>,
-    failure: Option<Error>,
 }
 
 pub fn round(plan: Plan) -> Result<Rounded> {
@@ -69,12 +65,11 @@ pub fn round(plan: Plan) -> Result<Rounded> {
                 sum: 0.0,
                 room: memory::filled(room, 0.0, WHAT)?,
                 e: memory::filled(m, 0.0, WHAT)?,
-                failure: None,
             })
         })
         .collect::<Result<Vec<_>>>()?;
     let state = State { epsilon: plan.epsilon, f: plan.f, g: plan.g, gamma: &gamma, a: plan.a };
-    each(geometry, pool, &mut parts, |rows, part| part.scales(state, rows))?;
+    geometry.for_parts(pool, &mut parts, |rows, part| part.scales(state, rows))?;
 
     let (mut y, mut v) = (memory::filled(m, 0.0, WHAT)?, memory::filled(m, 0.0, WHAT)?);
     let of_rows: f64 = parts.iter().map(|part| part.sum).sum();
@@ -93,7 +88,7 @@ pub fn round(plan: Plan) -> Result<Rounded> {
     if lacking > 0.0 {
         v.iter_mut().for_each(|v| *v /= lacking);
     }
-    each(geometry, pool, &mut parts, |rows, part| part.costs(state, &y, &v, rows))?;
+    geometry.for_parts(pool, &mut parts, |rows, part| part.costs(state, &y, &v, rows))?;
     let upper = parts.iter().map(|part| part.sum).sum();
     let joined = |of: fn(&Part) -> &[f64]| -> Result<Vec<f64>> {
         let mut all = memory::filled(n, 0.0, WHAT)?;
@@ -117,11 +112,6 @@ fn scaled(g: &[f64], epsilon: f64) -> Result<Vec<f64>> {
     let mut gamma = memory::copied(g, "potentials")?;
     gamma.iter_mut().for_each(|v| *v /= epsilon);
     Ok(gamma)
-}
-
-fn each(geometry: &Geometry, pool: &Pool, parts: &mut [Part], body: impl Fn(&dyn Rows, &mut Part) -> Result<()> + Sync) -> Result<()> {
-    geometry.for_parts(pool, parts, |rows, _, part| part.failure = body(rows, part).err());
-    parts.iter_mut().find_map(|part| part.failure.take()).map_or(Ok(()), Err)
 }
 
 impl Part {

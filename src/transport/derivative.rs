@@ -14,7 +14,7 @@
 //! Source: the implicit function theorem for Sinkhorn's fixed point, as in Eisenberger et al. 2022 (arXiv 2205.06688) and Cuturi
 //! et al. 2020 (arXiv 2002.03229); envelope, Feydy et al. 2019 (arXiv 1810.08278).
 
-use super::geometry::{Costs, Points};
+use super::geometry::{Costs, Points, PARTS};
 use super::laplacian::{dot, lanes, mean, plan_row, Laplacian, Part, Source, Strided};
 use super::{Setup, Sinkhorn, Solved};
 use crate::linalg::PanelMut;
@@ -328,12 +328,10 @@ struct MovedPart {
     room: Vec<f64>,
     p: Vec<f64>,
     gathered: Vec<f64>,
-    failure: Option<Error>,
 }
 
 impl Moved {
     fn new(points: &Points) -> Result<Self> {
-        const PARTS: usize = 8;
         let (d, n, m) = (points.x.len(), points.x[0].len(), points.y[0].len());
         let share = n.div_ceil(PARTS).max(1);
         let zeros = |a: usize, b: usize| memory::filled(memory::product(a, b, WHAT)?, 0.0, WHAT);
@@ -348,7 +346,6 @@ impl Moved {
                 room: zeros(1, m)?,
                 p: zeros(1, m)?,
                 gathered: zeros(1, m)?,
-                failure: None,
             });
         }
         Ok(Moved { parts })
@@ -357,17 +354,14 @@ impl Moved {
     /// Adds sum_ij E_ij dc(x_i, y_j), where `change(i, room, row)` makes row i of E from that of the plan.
     fn add(&mut self, points: &Points, plan: &Plan, pool: &Pool, change: impl Fn(usize, &mut [f64], &mut [f64]) + Sync) -> Result<()> {
         let (phi, gamma, scale) = (&plan.phi, &plan.gamma, plan.scale);
-        plan.solved.geometry.for_parts(pool, &mut self.parts, |rows, _, part| {
-            let MovedPart { first, count, x, y, room, p, gathered, failure } = part;
+        plan.solved.geometry.for_parts(pool, &mut self.parts, |rows, part| {
+            let MovedPart { first, count, x, y, room, p, gathered } = part;
             for r in 0..*count {
                 let i = *first + r;
                 if !phi[i].is_finite() {
                     continue;
                 }
-                let costs = match rows.row(i, room) {
-                    Ok(costs) => costs,
-                    Err(e) => return *failure = Some(e),
-                };
+                let costs = rows.row(i, room)?;
                 plan_row(costs, phi[i], gamma, scale, p);
                 change(i, gathered, p);
                 points.chain(costs, p);
@@ -375,8 +369,8 @@ impl Moved {
                     x[k * *count + r] = points.axis(k, i, p, &mut y[k * gamma.len()..][..gamma.len()]);
                 }
             }
-        });
-        self.parts.iter_mut().find_map(|part| part.failure.take()).map_or(Ok(()), Err)
+            Ok(())
+        })
     }
 
     fn write(&self, points: &Points, x: Option<PanelMut<f64>>, y: Option<PanelMut<f64>>) {

@@ -11,11 +11,11 @@
 //! Where marginals are penalised (see `relaxed`) "exact" means at their best: a row then has the mass r_i that goes with
 //! phi_i, and t_j - c_j is the gradient, t_j the mass that goes with gamma_j.
 
-use super::geometry::{Costs, Geometry, Rows};
+use super::geometry::{Costs, Geometry, Rows, PARTS};
 use super::relaxed::Relaxed;
 use super::separable::{self, Separable, Side};
 use crate::linalg::simd::exp::{add_rows_single, dot_single, dots_single, exp_list, exp_row, exp_row_single, TOGETHER};
-use crate::runtime::{memory, Error, Pool, Result};
+use crate::runtime::{memory, Pool, Result};
 
 /// Sums of a row beyond these are taken again, with the row's largest entry as the unit.
 const RANGE: (f64, f64) = (1e-100, 1e100);
@@ -23,9 +23,6 @@ const RANGE_SINGLE: (f64, f64) = (1e-20, 1e20);
 
 /// Columns with less than this share of their mass count as lost.
 const LOST: f64 = 1e-30;
-
-/// Parts that rows are dealt out to, whatever the threads.
-const PARTS: usize = 8;
 
 /// Rows of one part, with what it adds up.
 struct Part {
@@ -39,7 +36,6 @@ struct Part {
     single: Vec<f32>,
     active: List,
     kept: Kept,
-    failure: Option<Error>,
 }
 
 /// Entries by rows; `at` holds their costs or nothing.
@@ -237,7 +233,6 @@ impl<'a> Dual<'a> {
                     single: Vec::new(),
                     active: List::default(),
                     kept: Kept::default(),
-                    failure: None,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -370,14 +365,11 @@ impl<'a> Dual<'a> {
         self.take_rows()?;
         let (scale, gamma, log_a) = (self.scale, &self.gamma, &self.log_a);
         let limit = most * self.geometry.m as f64;
-        self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
+        self.geometry.for_parts(self.pool, &mut self.parts, |rows, part| {
             part.active.clear();
             for r in 0..part.phi.len() {
                 let i = part.first + r;
-                let row = match rows.row(i, &mut part.room) {
-                    Ok(row) => row,
-                    Err(e) => return part.failure = Some(e),
-                };
+                let row = rows.row(i, &mut part.room)?;
                 let low = log_a[i] - depth - part.phi[r];
                 for (block, (costs, gammas)) in row.chunks(8).zip(gamma.chunks(8)).enumerate() {
                     let reaches = |(c, g): (&f64, &f64)| *g - scale * *c > low;
@@ -396,8 +388,8 @@ impl<'a> Dual<'a> {
                     break;
                 }
             }
-        });
-        self.failure()?;
+            Ok(())
+        })?;
         if self.parts.iter().any(|part| part.active.ptr.len() <= part.phi.len()) {
             self.parts.iter_mut().for_each(|part| part.active = List::default());
             return Ok(false);
@@ -405,10 +397,6 @@ impl<'a> Dual<'a> {
         let phi = self.phi().collect();
         self.active = Some(Active { phi, gamma: self.gamma.clone(), margin, is_pattern: false });
         Ok(true)
-    }
-
-    fn failure(&mut self) -> Result<()> {
-        self.parts.iter_mut().find_map(|part| part.failure.take()).map_or(Ok(()), Err)
     }
 
     /// Rows exact; sums of columns, the value of F, and what `take` wants.
@@ -424,7 +412,7 @@ impl<'a> Dual<'a> {
         self.take_rows()?;
         self.forget_columns();
         let (scale, gamma, log_a, a, at) = (self.scale, &self.gamma, &self.log_a, self.a, self.rows_at);
-        self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
+        self.geometry.for_parts(self.pool, &mut self.parts, |rows, part| {
             part.columns.fill(0.0);
             (part.dual, part.cost) = (0.0, 0.0);
             if let Take::Entries { is_dense, .. } = take {
@@ -445,13 +433,13 @@ impl<'a> Dual<'a> {
                 let row = Row { r, a: a[i], log_a: log_a[i], at };
                 if is_listed {
                     part.listed_row(row, scale, gamma, take);
-                } else if let Err(e) = part.full_row(rows, row, scale, gamma, take) {
-                    return part.failure = Some(e);
+                } else {
+                    part.full_row(rows, row, scale, gamma, take)?;
                 }
                 part.dual += row.value(part.phi[r]);
             }
-        });
-        self.failure()?;
+            Ok(())
+        })?;
         let (n, m) = (self.geometry.n as f64, self.geometry.m as f64);
         let share = if is_listed { self.parts.iter().map(|part| part.active.idx.len()).sum::<usize>() as f64 / (n * m) } else { 1.0 };
         self.work.passes += share;
@@ -696,16 +684,13 @@ impl<'a> Dual<'a> {
             return self.over_axes(x, out);
         }
         let (scale, gamma, a, tau) = (self.scale, &self.gamma, self.a, self.rows_at.tau());
-        self.geometry.for_parts(self.pool, &mut self.parts, |rows, _, part| {
+        self.geometry.for_parts(self.pool, &mut self.parts, |rows, part| {
             part.columns.fill(0.0);
             for r in 0..part.phi.len() {
                 if a[part.first + r] == 0.0 {
                     continue;
                 }
-                let row = match rows.row(part.first + r, &mut part.room) {
-                    Ok(row) => row,
-                    Err(e) => return part.failure = Some(e),
-                };
+                let row = rows.row(part.first + r, &mut part.room)?;
                 let (e, columns) = (&mut part.e, &mut part.columns);
                 let total = exp_row(row, gamma, scale, part.phi[r], e);
                 match x {
@@ -716,8 +701,8 @@ impl<'a> Dual<'a> {
                     None => columns.iter_mut().zip(&*e).for_each(|(d, e)| *d += e * ((total - tau * e) / total)),
                 }
             }
-        });
-        self.failure()?;
+            Ok(())
+        })?;
         self.work.passes += 1.0;
         out.fill(0.0);
         for part in &self.parts {

@@ -3,7 +3,10 @@
 
 use crate::linalg::Panel;
 use crate::runtime::{memory, Error, Pool, Result};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Parts that rows are dealt out to, whatever the threads.
+pub const PARTS: usize = 8;
 
 /// Rows of a cost.
 pub trait Rows {
@@ -79,14 +82,25 @@ impl Geometry {
         }
     }
 
-    /// `body(rows, i, part)` for each part, on the pool's threads where rows are plain data. Stops at the first error.
-    pub fn for_parts<P: Send>(&self, pool: &Pool, parts: &mut [P], body: impl Fn(&dyn Rows, usize, &mut P) + Sync) {
+    /// `body(rows, part)` for each part, on the pool's threads where rows are plain data. The error is that of the first part
+    /// that has one.
+    pub fn for_parts<P: Send>(&self, pool: &Pool, parts: &mut [P], body: impl Fn(&dyn Rows, &mut P) -> Result<()> + Sync) -> Result<()> {
+        let first: Mutex<Option<(usize, Error)>> = Mutex::new(None);
+        let visit = |rows: &dyn Rows, i: usize, part: &mut P| {
+            if let Err(error) = body(rows, part) {
+                let mut first = first.lock().unwrap_or_else(|e| e.into_inner());
+                if first.as_ref().is_none_or(|(other, _)| i < *other) {
+                    *first = Some((i, error));
+                }
+            }
+        };
         let work = self.n.saturating_mul(self.m);
         match &self.costs {
-            Costs::Plain(rows) => pool.chunks(work, parts, 1, |i, part| body(&**rows, i, &mut part[0])),
-            Costs::Sparse(rows) => pool.chunks(rows.idx.len(), parts, 1, |i, part| body(rows, i, &mut part[0])),
-            Costs::Host(rows) => parts.iter_mut().enumerate().for_each(|(i, part)| body(&**rows, i, part)),
+            Costs::Plain(rows) => pool.chunks(work, parts, 1, |i, part| visit(&**rows, i, &mut part[0])),
+            Costs::Sparse(rows) => pool.chunks(rows.idx.len(), parts, 1, |i, part| visit(rows, i, &mut part[0])),
+            Costs::Host(rows) => parts.iter_mut().enumerate().for_each(|(i, part)| visit(&**rows, i, part)),
         }
+        first.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), |(_, error)| Err(error))
     }
 
     pub fn scale(&self) -> Result<Scale> {

@@ -5,12 +5,9 @@
 //! product than by rows joins in these functions.
 
 use super::dual::add;
-use super::geometry::{Geometry, Rows};
+use super::geometry::{Geometry, Rows, PARTS};
 use crate::linalg::simd::exp::exp_row;
-use crate::runtime::{memory, Error, Pool, Result};
-
-/// Parts that rows are dealt out to, whatever the threads.
-const PARTS: usize = 8;
+use crate::runtime::{memory, Pool, Result};
 
 /// Sums beyond these are taken again, with the largest entry as the unit.
 const RANGE: (f64, f64) = (1e-100, 1e100);
@@ -24,7 +21,6 @@ struct Part<'a> {
     room: Vec<f64>,
     e: Vec<f64>,
     columns: Vec<f64>,
-    failure: Option<Error>,
 }
 
 /// `per_row` numbers of `out` for each row, `columns` numbers of a part's own.
@@ -41,7 +37,6 @@ fn parts<'a>(geometry: &Geometry, out: &'a mut [f64], per_row: usize, columns: u
             room: room(geometry)?,
             e: memory::filled(geometry.m, 0.0, WHAT)?,
             columns: memory::filled(columns, 0.0, WHAT)?,
-            failure: None,
         });
     }
     Ok(parts)
@@ -55,14 +50,13 @@ fn room(geometry: &Geometry) -> Result<Vec<f64>> {
 /// out_i = log sum_j exp(v_j - scale C_ij); -infinity where nothing is reached.
 pub fn log_sums(geometry: &Geometry, pool: &Pool, scale: f64, v: &[f64], out: &mut [f64]) -> Result<()> {
     let mut parts = parts(geometry, out, 1, 0)?;
-    geometry.for_parts(pool, &mut parts, |rows, _, part| {
+    geometry.for_parts(pool, &mut parts, |rows, part| {
         let Part { first, out, room, e, .. } = part;
-        part.failure = out.iter_mut().enumerate().try_for_each(|(r, out)| {
+        out.iter_mut().enumerate().try_for_each(|(r, out)| {
             *out = row_sum(rows.row(*first + r, room)?, v, scale, 0.0, e).0;
             Ok(())
-        }).err();
-    });
-    parts.iter_mut().find_map(|part| part.failure.take()).map_or(Ok(()), Err)
+        })
+    })
 }
 
 /// out_j = log sum_i exp(u_i - scale C_ij), by two visits: for the largest entries, and for sums in their units.
@@ -71,16 +65,15 @@ pub fn log_sums_transposed(geometry: &Geometry, pool: &Pool, scale: f64, u: &[f6
     let (n, count) = (geometry.n, geometry.n.div_ceil(PARTS).max(1));
     let rows_of = |part: &Part| part.first..(part.first + count).min(n);
     parts.iter_mut().for_each(|part| part.columns.fill(f64::NEG_INFINITY));
-    geometry.for_parts(pool, &mut parts, |rows, _, part| {
+    geometry.for_parts(pool, &mut parts, |rows, part| {
         let range = rows_of(part);
         let Part { room, columns, .. } = part;
-        part.failure = range.filter(|i| u[*i] > f64::NEG_INFINITY).try_for_each(|i| {
+        range.filter(|i| u[*i] > f64::NEG_INFINITY).try_for_each(|i| {
             let row = rows.row(i, room)?;
             columns.iter_mut().zip(row).for_each(|(t, c)| *t = t.max(u[i] - scale * c));
             Ok(())
-        }).err();
-    });
-    parts.iter_mut().find_map(|part| part.failure.take()).map_or(Ok(()), Err)?;
+        })
+    })?;
     out.fill(f64::NEG_INFINITY);
     for part in &mut parts {
         out.iter_mut().zip(&part.columns).for_each(|(t, more)| *t = t.max(*more));
@@ -88,16 +81,15 @@ pub fn log_sums_transposed(geometry: &Geometry, pool: &Pool, scale: f64, u: &[f6
     }
     let mut units = memory::copied(out, WHAT)?;
     units.iter_mut().for_each(|t| *t = if t.is_finite() { -*t } else { f64::NEG_INFINITY });
-    geometry.for_parts(pool, &mut parts, |rows, _, part| {
+    geometry.for_parts(pool, &mut parts, |rows, part| {
         let range = rows_of(part);
         let Part { room, e, columns, .. } = part;
-        part.failure = range.filter(|i| u[*i] > f64::NEG_INFINITY).try_for_each(|i| {
+        range.filter(|i| u[*i] > f64::NEG_INFINITY).try_for_each(|i| {
             exp_row(rows.row(i, room)?, &units, scale, u[i], e);
             add(e, 1.0, columns);
             Ok(())
-        }).err();
-    });
-    parts.iter_mut().find_map(|part| part.failure.take()).map_or(Ok(()), Err)?;
+        })
+    })?;
     let mut sums = memory::filled(geometry.m, 0.0, WHAT)?;
     parts.iter().for_each(|part| sums.iter_mut().zip(&part.columns).for_each(|(sum, more)| *sum += more));
     out.iter_mut().zip(&sums).filter(|(t, _)| t.is_finite()).for_each(|(t, sum)| *t += sum.ln());
@@ -125,16 +117,15 @@ fn row_sum(row: &[f64], v: &[f64], scale: f64, guess: f64, e: &mut [f64]) -> (f6
 pub fn means(geometry: &Geometry, pool: &Pool, scale: f64, v: &[f64], y: &[Vec<f64>], out: &mut [f64]) -> Result<()> {
     let d = y.len();
     let mut parts = parts(geometry, out, d, 0)?;
-    geometry.for_parts(pool, &mut parts, |rows, _, part| {
+    geometry.for_parts(pool, &mut parts, |rows, part| {
         let Part { first, out, room, e, .. } = part;
-        part.failure = out.chunks_mut(d).enumerate().try_for_each(|(r, out)| {
+        out.chunks_mut(d).enumerate().try_for_each(|(r, out)| {
             row_sum(rows.row(*first + r, room)?, v, scale, 0.0, e);
             let total: f64 = e.iter().sum();
             out.iter_mut().zip(y).for_each(|(out, y)| *out = e.iter().zip(y).map(|(e, y)| e * y).sum::<f64>() / total);
             Ok(())
-        }).err();
-    });
-    parts.iter_mut().find_map(|part| part.failure.take()).map_or(Ok(()), Err)
+        })
+    })
 }
 
 /// Whether C is its own transpose, to rounding: told by its products with a vector without pattern, in one visit.
@@ -180,7 +171,6 @@ struct SweepPart {
     e: Vec<f64>,
     columns: Vec<f64>,
     room: Vec<f64>,
-    failure: Option<Error>,
 }
 
 impl Sweep {
@@ -201,8 +191,7 @@ impl Sweep {
                     e: memory::filled(all, 0.0, WHAT)?,
                     columns: memory::filled(all, 0.0, WHAT)?,
                     room: room(geometry)?,
-                    failure: None,
-                })
+                        })
             })
             .collect::<Result<Vec<_>>>()?;
         let make = || memory::filled(all, 0.0, WHAT);
@@ -234,10 +223,7 @@ impl Sweep {
         set: impl Fn(usize, &[f64], &mut [f64]) + Sync,
     ) -> Result<()> {
         let (gamma, active) = (&self.gamma, &self.active);
-        geometry.for_parts(pool, &mut self.parts, |rows, _, part| {
-            part.failure = part.visit(rows, scale, gamma, active, &set).err();
-        });
-        self.parts.iter_mut().find_map(|part| part.failure.take()).map_or(Ok(()), Err)?;
+        geometry.for_parts(pool, &mut self.parts, |rows, part| part.visit(rows, scale, gamma, active, &set))?;
         self.columns.fill(0.0);
         for part in &self.parts {
             self.columns.iter_mut().zip(&part.columns).for_each(|(c, more)| *c += more);

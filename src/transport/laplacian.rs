@@ -11,13 +11,11 @@
 //! these are the Ritz vectors of the slowest modes of D^-1 S in what was kept and in the last search directions, and the
 //! solution itself.
 
-use super::geometry::Geometry;
+use super::geometry::{Geometry, PARTS};
 use crate::linalg::simd::exp::exp_row;
 use crate::linalg::small::Pencil;
 use crate::runtime::{memory, Context, Error, Pool, Result, Stop};
 
-/// Parts that rows are dealt out to, whatever the threads.
-const PARTS: usize = 8;
 /// Ritz vectors kept, and search directions that they are looked for in.
 const RITZ: usize = 10;
 const WINDOW: usize = 14;
@@ -128,24 +126,17 @@ pub struct Laplacian {
 /// `body(i, r, row i of P, part)` with r the place of the row in its part.
 fn each_row(source: Source, pool: &Pool, parts: &mut [Part], body: impl Fn(usize, usize, &[f64], &mut Part) + Sync) -> Result<()> {
     match source {
-        Source::Plan { geometry, phi, gamma, scale } => geometry.for_parts(pool, parts, |rows, _, part| {
+        Source::Plan { geometry, phi, gamma, scale } => geometry.for_parts(pool, parts, |rows, part| {
             let (mut room, mut e) = (std::mem::take(&mut part.room), std::mem::take(&mut part.e));
-            for r in 0..part.rows.len() {
-                let i = part.first + r;
-                if phi[i] == f64::NEG_INFINITY {
-                    continue;
-                }
-                match rows.row(i, &mut room) {
-                    Ok(row) => plan_row(row, phi[i], gamma, scale, &mut e),
-                    Err(e) => {
-                        part.failure = Some(e);
-                        break;
-                    }
-                }
+            let of_part = part.first..part.first + part.rows.len();
+            let done = of_part.enumerate().filter(|(_, i)| phi[*i] != f64::NEG_INFINITY).try_for_each(|(r, i)| {
+                plan_row(rows.row(i, &mut room)?, phi[i], gamma, scale, &mut e);
                 body(i, r, &e, part);
-            }
+                Ok(())
+            });
             (part.room, part.e) = (room, e);
-        }),
+            done
+        })?,
         Source::Matrix(matrix) => {
             let work = parts.iter().map(|part| part.rows.len() * part.columns.len()).sum();
             pool.chunks(work, parts, 1, |_, parts| {

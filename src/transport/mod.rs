@@ -312,8 +312,8 @@ impl Sinkhorn {
         Ok((Outcome::Converged, sum))
     }
 
-    /// Where the column potentials begin.
-    /// Where the last costs were of another size altogether, what they taught would drown those of today.
+    /// Where the column potentials begin; from zero where the last costs were of another size altogether, for what those
+    /// taught would drown the digits of today's.
     fn start(&self, setup: &Setup, geometry: &Geometry, epsilon: f64, m: usize) -> Result<Option<Vec<f64>>> {
         const FAR: f64 = 1e8;
         let scale = geometry.scale()?;

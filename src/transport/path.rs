@@ -141,7 +141,7 @@ impl Path {
             if error <= goal {
                 return Ok(Some(Outcome::Converged));
             }
-            let is_cheap = dual.is_separable() || dual.is_listed() || !self.keeps_all(dual);
+            let is_cheap = dual.is_separable() || dual.is_listed() || !keeps_all;
             if warmup < WARMUP && (is_cheap || dual.density(1e-9)? <= MOST_ACTIVE) {
                 dual.update_columns(1.0)?;
                 dual.pass(sums(error))?;
@@ -198,9 +198,7 @@ impl Path {
 
     /// Lists the entries that count at this level, if they are few.
     fn list(&self, dual: &mut Dual, goal: f64) -> Result<bool> {
-        let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
-        let share = if dual.geometry.rows().lends() { MOST_ACTIVE } else { (ROOM.max(8.0 * (n + m)) / (n * m)).min(MOST_ACTIVE) };
-        dual.activate(depth(dual, goal), MARGIN, share)
+        dual.activate(depth(dual, goal), MARGIN, affordable(dual, MOST_ACTIVE))
     }
 
     /// Whether all entries of the plan may be stored in single precision.
@@ -212,18 +210,15 @@ impl Path {
     /// Newton steps from the present point, or Sinkhorn iterations where there are none; ends with sums of columns.
     /// `None` if nothing is gained any more, else whether the sums are exact.
     fn step(&mut self, dual: &mut Dual, error: f64, goal: f64, watch: &mut Watch) -> Result<Option<bool>> {
-        let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
         let keeps_all = self.keeps_all(dual);
-        let room = |share: f64| if dual.geometry.rows().lends() { share } else { (ROOM.max(8.0 * (n + m)) / (n * m)).min(share) };
         // Sums along axes need no entries.
         let has_entries = !dual.is_separable();
         if has_entries && !dual.is_listed() {
             self.list(dual, goal)?;
         }
         let above = (error / 100.0).clamp(1e-12, 1e-4);
-        let density = if !has_entries || dual.is_listed() { 0.0 } else { dual.density(above)? };
         let is_dense = has_entries && keeps_all && !dual.is_listed();
-        let is_kept = has_entries && (is_dense || density <= room(MOST_KEPT));
+        let is_kept = has_entries && (is_dense || dual.is_listed() || dual.density(above)? <= affordable(dual, MOST_KEPT));
         let is_rough = error > SINGLE;
         dual.pass(if is_kept { Take::Entries { above, is_dense, is_rough } } else { sums(error) })?;
         if is_dense && dual.error() > KERNEL && self.kernel_steps(dual, goal.max(if is_rough { 1e-5 } else { 1e-6 }), false, watch)? {
@@ -393,6 +388,12 @@ impl Path {
         }
         is_up
     }
+}
+
+/// The share of all entries that may be stored, at most this: a geometry without a matrix has less room.
+fn affordable(dual: &Dual, share: f64) -> f64 {
+    let (n, m) = (dual.geometry.n as f64, dual.geometry.m as f64);
+    if dual.geometry.rows().lends() { share } else { (ROOM.max(8.0 * (n + m)) / (n * m)).min(share) }
 }
 
 /// Entries below a_i e^-depth are not listed: those left out add up to a hundredth of the goal for as long as potentials rise by
